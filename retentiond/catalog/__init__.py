@@ -1,0 +1,1 @@
+"""Live schemas as frozen values, and connections with safe defaults."""
