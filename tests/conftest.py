@@ -71,7 +71,7 @@ def server_address(request: pytest.FixtureRequest) -> Callable[[servers.Kind], s
     def find(kind: servers.Kind) -> servers.Address:
         try:
             return servers.address(root, kind)
-        except servers.ServerMissing as missing:
+        except servers.ServerMissingError as missing:
             if IN_CI:
                 pytest.fail(f"{missing} (CI is set: without this server a green run proves nothing)", pytrace=False)
             pytest.skip(str(missing))

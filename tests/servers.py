@@ -33,11 +33,11 @@ ATTEMPTS = 3  # a port that was free when we looked may be taken when the server
 MARIADB_USER = "tests"
 
 
-class ServerMissing(Exception):
+class ServerMissingError(Exception):
     """The server's binaries are not on this machine."""
 
 
-class ServerBroken(Exception):
+class ServerBrokenError(Exception):
     """The binaries are there, but no server came up."""
 
 
@@ -77,12 +77,12 @@ def address(root: Path, kind: Kind) -> Address:
             _start_keeper(root, kind, answer)
     found = json.loads(answer.read_text())
     if "error" in found:
-        raise ServerBroken(found["error"])
+        raise ServerBrokenError(found["error"])
     return Address(**found)
 
 
 def binaries(kind: Kind) -> dict[str, str]:
-    """Paths of the programs a server needs, by name; ServerMissing names those that were not found."""
+    """Paths of the programs a server needs, by name; ServerMissingError names those that were not found."""
     if kind == "postgresql":
         wanted, folders = ["initdb", "postgres"], _versioned_folders()
     else:
@@ -91,7 +91,7 @@ def binaries(kind: Kind) -> dict[str, str]:
     found = {name: shutil.which(name, path=path) for name in wanted}
     missing = [name for name, where in found.items() if where is None]
     if missing:
-        raise ServerMissing(f"{kind}: {' and '.join(missing)} not found; .ci/servers installs what the tests need")
+        raise ServerMissingError(f"{kind}: {' and '.join(missing)} not found; .ci/servers installs what the tests need")
     return {name: where for name, where in found.items() if where is not None}
 
 
@@ -128,7 +128,7 @@ def _start_keeper(root: Path, kind: Kind, answer: Path) -> None:
     deadline = time.monotonic() + START_SECONDS * ATTEMPTS
     while not answer.exists():
         if keeper.poll() is not None or time.monotonic() > deadline:
-            raise ServerBroken(f"{kind}: its keeper ended; {_tail(root / f'{kind}.log')}")
+            raise ServerBrokenError(f"{kind}: its keeper ended; {_tail(root / f'{kind}.log')}")
         time.sleep(0.02)
     keeper.returncode = 0  # it is meant to outlive this object; without this, Popen warns when collected
 
@@ -145,7 +145,7 @@ def keep(kind: Kind, root: Path) -> None:
     try:
         try:
             server, where = _start(kind, root / kind)
-        except (OSError, subprocess.SubprocessError, ServerMissing, ServerBroken) as problem:
+        except (OSError, subprocess.SubprocessError, ServerMissingError, ServerBrokenError) as problem:
             _publish(root / f"{kind}.json", {"error": f"{kind} did not start: {problem}"})
         else:
             _publish(root / f"{kind}.json", asdict(where))
@@ -181,7 +181,7 @@ def _start(kind: Kind, home: Path) -> tuple[subprocess.Popen[bytes], Address]:
         if _answers(server, where.port):
             return server, where
         _stop(kind, server)
-    raise ServerBroken(_tail(home / f"server-{ATTEMPTS - 1}.log"))
+    raise ServerBrokenError(_tail(home / f"server-{ATTEMPTS - 1}.log"))
 
 
 def _install_command(kind: Kind, programs: dict[str, str], home: Path) -> list[str]:
@@ -299,7 +299,7 @@ def _as(owner: pwd.struct_passwd | None, home: Path, command: list[str]) -> None
         **_identity(owner),
     )
     if done.returncode:
-        raise ServerBroken(done.stdout.decode(errors="replace")[-2000:])
+        raise ServerBrokenError(done.stdout.decode(errors="replace")[-2000:])
 
 
 def _environment(home: Path) -> dict[str, str]:
