@@ -35,7 +35,10 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. `type` is the engine's own words, `length` the most characters a text may have."""
+    """
+    One column. `type` is the engine's own words, `length` the most characters a text may have, `choices` the only values
+    of an enum. `generated`: nobody may set it (a generated column, or an identity ALWAYS).
+    """
 
     name: str
     type: str
@@ -45,12 +48,18 @@ class Column:
     default: bool = False
     generated: bool = False
     on_update: bool = False  # MariaDB/MySQL: ON UPDATE CURRENT_TIMESTAMP
-    collation: str | None = None
+    collation: str | None = None  # None: the database's own (PostgreSQL), bytes (SQLite), no text
+    choices: tuple[str, ...] = ()
+    identity: bool = False  # PostgreSQL identity, MariaDB/MySQL AUTO_INCREMENT
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """A reference from `table` to `referenced`; actions in capitals: NO ACTION, RESTRICT, CASCADE, SET NULL, SET DEFAULT."""
+    """
+    A reference from `table` to `referenced`; actions in capitals: NO ACTION, RESTRICT, CASCADE, SET NULL, SET DEFAULT.
+
+    MariaDB/MySQL: a table of another database of the server stands as `database.table` and is not in the catalog.
+    """
 
     name: str
     table: str
@@ -64,12 +73,17 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index or unique constraint; an expression stands as None, `where` marks a partial one."""
+    """
+    An index or unique constraint other than the primary key's own. An expression, or a column of which only a prefix is
+    indexed, stands as None; `where` marks a partial one. `unique` is False while the engine does not vouch for it.
+    """
 
     name: str
     columns: tuple[str | None, ...]
     unique: bool = False
     where: str | None = None
+    method: str = "btree"  # in lower case: btree, hash, gin, fulltext …
+    nulls_distinct: bool = True  # False: NULL counts as one value (PostgreSQL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +135,13 @@ class Table:
     engine: str | None = None  # MariaDB/MySQL: InnoDB, Aria …
     system_versioned: bool = False
     estimated_rows: int | None = None
+    schema: str | None = None  # its own schema, also where a name holds a dot
+    triggers_known: bool = True  # MariaDB/MySQL: False where the role may not see them
+
+    @property
+    def bare_name(self) -> str:
+        """The name without its schema, for quoting."""
+        return self.name if self.schema is None else self.name.removeprefix(f"{self.schema}.")
 
     def column(self, name: str) -> Column | None:
         """The column of that name, or None."""
@@ -131,7 +152,9 @@ class Table:
         wanted = set(columns)
         if self.primary_key and set(self.primary_key) <= wanted:
             return True
-        return any(i.unique and i.where is None and None not in i.columns and set(i.columns) <= wanted for i in self.indexes)
+        return any(
+            i.unique and i.where is None and None not in i.columns and set(i.columns) <= wanted for i in self.indexes
+        )
 
 
 @dataclass(frozen=True, slots=True)
