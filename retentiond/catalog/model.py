@@ -36,8 +36,8 @@ class Family(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Column:
     """
-    One column. `type` is the engine's own words, `length` the most characters a text may have, `choices` the only values
-    of an enum. `generated`: nobody may set it (a generated column, or an identity ALWAYS).
+    One column. `type` is the engine's own words, `length` the most characters a text may have, `choices` the only
+    values of an enum. `generated`: nobody may set it (a generated column, or an identity ALWAYS).
     """
 
     name: str
@@ -104,6 +104,7 @@ class Trigger:
     events: tuple[str, ...]  # INSERT, UPDATE, DELETE, TRUNCATE
     digest: str
     enabled: bool = True
+    touches: tuple[str, ...] | None = None  # tables whose rows its text names for a change; None where it cannot be told
 
 
 @dataclass(frozen=True, slots=True)

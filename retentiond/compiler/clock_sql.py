@@ -1,0 +1,147 @@
+"""
+What SQL can say of one clock column at one instant: still running, suspect, due. Every condition is true or false,
+never unknown, and compares the bare column with constants where its type allows, so that an index serves.
+"""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement
+
+from retentiond.catalog.model import Family
+from retentiond.compiler.clock_text import TextClock, decode_order_value
+from retentiond.compiler.plan import ClockRead, Relation
+from retentiond.policy.calendar import Bound, Kind, Reading, before_bound, due_bound
+from retentiond.policy.clocks import ClockType, Special, read_value
+
+_TEXTS = (ClockType.TEXT_DATE, ClockType.TEXT_DATETIME, ClockType.ISO, ClockType.PATTERN)
+_NATIVE = {ClockType.DATE: Kind.DATE, ClockType.NAIVE: Kind.NAIVE, ClockType.INSTANT: Kind.INSTANT}
+
+
+class ClockSql:
+    """The conditions of one clock on one column of a table (or its alias), at an instant."""
+
+    def __init__(
+        self, clock: ClockRead, clock_type: ClockType, relation: Relation, table: sa.FromClause, at: datetime
+    ) -> None:
+        self._clock = clock
+        self._type = clock_type
+        self._dialect = relation.dialect
+        self._column: ColumnElement[object] = table.c[clock.column]
+        self._family = relation.column(clock.column).family
+        self._zone = ZoneInfo(clock.zone)
+        self._at = at
+
+    def empty(self) -> ColumnElement[bool]:
+        """True where the clock is NULL."""
+        return self._column.is_(None)
+
+    def suspect(self) -> ColumnElement[bool]:
+        """True where the value cannot be true: malformed, or before `plausible_from`."""
+        return sa.and_(self._column.is_not(None), sa.not_(sa.and_(self._well_formed(), sa.not_(self._implausible()))))
+
+    def due(self) -> ColumnElement[bool]:
+        """True where the value is plausible and its term is over."""
+        conditions = [self._column.is_not(None)]
+        if (coarse := self._coarse()) is not None:
+            conditions.append(coarse)
+        return sa.and_(*conditions, self._well_formed(), self._over(), sa.not_(self._implausible()))
+
+    def order_value(self) -> ColumnElement[object]:
+        """A value that orders due rows by their clock; `decode` reads it back."""
+        if self._type in _TEXTS:
+            return sa.case((self._well_formed(), self._text().order_value()))
+        return self._column
+
+    def decode(self, raw: object) -> Reading | None:
+        """The reading that `order_value` gave, or None where it gave none."""
+        return decode(self._clock, self._type, raw)
+
+    def _bounds(self, kind: Kind) -> Bound:
+        term = self._clock.term
+        return due_bound(term.period, term.clock.end_of, kind, self._zone, self._at)
+
+    def _floor(self, kind: Kind) -> Bound:
+        return before_bound(self._clock.plausible_from, kind, self._zone)
+
+    def _text(self) -> TextClock:
+        pattern = self._clock.format if self._type is ClockType.PATTERN else None
+        column = sa.type_coerce(self._column, sa.Text)
+        return TextClock(column, self._dialect, time_part=self._type is not ClockType.TEXT_DATE, pattern=pattern)
+
+    def _coarse(self) -> ColumnElement[bool] | None:
+        if self._type not in _TEXTS:
+            return None
+        return self._text().no_later_than(*map(self._bounds, (Kind.DATE, Kind.NAIVE, Kind.INSTANT)))
+
+    def _well_formed(self) -> ColumnElement[bool]:
+        if self._type in _TEXTS:
+            return self._text().well_formed()
+        if self._type in (ClockType.EPOCH_S, ClockType.EPOCH_MS):
+            if self._dialect == "sqlite":
+                return sa.func.typeof(self._column).in_(("integer", "real"))
+            return sa.true()
+        if self._dialect in ("mariadb", "mysql"):
+            # A zero month or day is let in by some sql_modes and sorts between the days that exist.
+            return sa.and_(sa.func.month(self._column) > 0, sa.func.dayofmonth(self._column) > 0)
+        return sa.true()
+
+    def _over(self) -> ColumnElement[bool]:
+        return self._inside(self._bounds)
+
+    def _implausible(self) -> ColumnElement[bool]:
+        return self._inside(self._floor)
+
+    def _inside(self, bound_of: Callable[[Kind], Bound]) -> ColumnElement[bool]:
+        if self._type in _TEXTS:
+            bounds = [bound_of(kind) for kind in (Kind.DATE, Kind.NAIVE, Kind.INSTANT)]
+            # Asked only of a well-formed text: a cast in there must not meet another.
+            return sa.case((self._well_formed(), self._text().inside(*bounds)), else_=sa.false())
+        bound = bound_of(_NATIVE.get(self._type, Kind.INSTANT))
+        inside = self._column < self._constant(bound.upper)
+        if bound.hole is None:
+            return inside
+        opens, closes = (self._constant(end) for end in bound.hole)
+        return sa.and_(inside, sa.not_(sa.and_(self._column >= opens, self._column < closes)))
+
+    def _constant(self, reading: Reading) -> ColumnElement[object]:
+        if self._type in (ClockType.EPOCH_S, ClockType.EPOCH_MS):
+            return self._epoch(reading)
+        if self._type is ClockType.DATE:
+            return sa.literal(reading, sa.Date)
+        if self._type is ClockType.INSTANT and self._dialect == "postgresql":
+            return sa.literal(reading, sa.DateTime(timezone=True))
+        if isinstance(reading, datetime) and reading.tzinfo is not None:
+            # The session's time zone is UTC: MariaDB hands TIMESTAMP values over as UTC without a zone.
+            reading = reading.astimezone(UTC).replace(tzinfo=None)
+        return sa.literal(reading, sa.DateTime)
+
+    def _epoch(self, reading: Reading) -> ColumnElement[object]:
+        """The epoch number below which a value lies before `reading`; whole where the column holds whole numbers."""
+        assert isinstance(reading, datetime)
+        since = reading - datetime(1970, 1, 1, tzinfo=UTC)
+        microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        scale = 1_000_000 if self._type is ClockType.EPOCH_S else 1_000
+        if self._family is Family.INTEGER and self._dialect != "sqlite":
+            return sa.literal(math.ceil(Decimal(microseconds) / scale), sa.BigInteger)
+        if microseconds % scale == 0:
+            return sa.literal(microseconds // scale, sa.BigInteger)
+        return sa.literal(microseconds / scale, sa.Double)
+
+
+def decode(clock: ClockRead, clock_type: ClockType, raw: object) -> Reading | None:
+    """The reading of a value as the database handed it over for `order_value`; None for NULL."""
+    if raw is None:
+        return None
+    if clock_type in _TEXTS:
+        return decode_order_value(str(raw))
+    if clock_type is ClockType.INSTANT and isinstance(raw, datetime) and raw.tzinfo is None:
+        return raw.replace(tzinfo=UTC)
+    if clock_type is ClockType.DATE and isinstance(raw, datetime):
+        return raw.date()
+    reading = read_value(raw, clock_type, clock.format)
+    return reading if isinstance(reading, date) and not isinstance(reading, Special) else None
