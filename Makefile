@@ -18,7 +18,6 @@ help:
 	@echo "make clean   removes all that the above made, the virtual environment too"
 
 demo: $(VENV)/.demo-ready
-	rm -rf demo-data
 	$(BIN)/retentiond demo --dir demo-data --tour
 
 test: $(VENV)/.test-ready
