@@ -8,8 +8,8 @@ from random import Random
 FIRST = ("Al", "Be", "Co", "Da", "El", "Fi", "Ga", "He", "Il", "Jo", "Ka", "Lu", "Mi", "No", "Or", "Pe", "Ro", "Sa")
 MIDDLE = ("ba", "del", "fo", "ga", "lin", "mo", "ni", "pa", "ra", "ren", "si", "tu", "va", "zo")
 FAMILY = ("brook", "dal", "field", "gard", "holt", "lund", "mark", "mond", "stad", "thal", "vik", "wald")
-# RFC 2606 and RFC 6761 reserve these domains, RFC 5737 and RFC 3849 these networks; the telephone numbers are those that
-# regulators keep for films.
+# RFC 2606 and RFC 6761 reserve these domains, RFC 5737 and RFC 3849 these networks; the telephone numbers below are
+# those that regulators keep for films.
 DOMAINS = ("example.org", "example.net", "example.com", "mail.invalid")
 NETWORKS = ("192.0.2", "198.51.100", "203.0.113")
 STREETS = ("Station Road", "Market Square", "Mill Lane", "Harbour Street", "Garden Row", "Church Hill")

@@ -50,8 +50,8 @@ CREATE INDEX disputes_ended ON disputes (ended_on);
 SUPPORT = """
 CREATE TABLE complaints (
   id INTEGER PRIMARY KEY, customer_ref INTEGER, complainant_name TEXT, email TEXT NOT NULL, phone TEXT,
-  topic TEXT NOT NULL, body TEXT, ip TEXT, status TEXT NOT NULL CHECK (status IN ('open', 'closed')), opened_at DATETIME NOT NULL,
-  closed_at DATETIME, legal_hold BOOLEAN NOT NULL DEFAULT 0, anonymised_at DATETIME);
+  topic TEXT NOT NULL, body TEXT, ip TEXT, status TEXT NOT NULL CHECK (status IN ('open', 'closed')),
+  opened_at DATETIME NOT NULL, closed_at DATETIME, legal_hold BOOLEAN NOT NULL DEFAULT 0, anonymised_at DATETIME);
 CREATE INDEX complaints_customer ON complaints (customer_ref);
 CREATE INDEX complaints_closed ON complaints (closed_at);
 CREATE TABLE tickets (
@@ -66,8 +66,8 @@ CREATE INDEX ticket_messages_ticket ON ticket_messages (ticket_id);
 MARKETING = """
 CREATE TABLE contacts (
   id INTEGER PRIMARY KEY, email TEXT NOT NULL UNIQUE, full_name TEXT, language TEXT NOT NULL,
-  subscribed_at DATETIME NOT NULL, renewed INTEGER NOT NULL DEFAULT 0 CHECK (renewed IN (0, 1)), last_mailed_at DATETIME,
-  unsubscribed_at DATETIME, bounced_at DATETIME, found_invalid_at DATETIME);
+  subscribed_at DATETIME NOT NULL, renewed INTEGER NOT NULL DEFAULT 0 CHECK (renewed IN (0, 1)),
+  last_mailed_at DATETIME, unsubscribed_at DATETIME, bounced_at DATETIME, found_invalid_at DATETIME);
 CREATE INDEX contacts_mailed ON contacts (last_mailed_at);
 CREATE INDEX contacts_unsubscribed ON contacts (unsubscribed_at);
 CREATE INDEX contacts_bounced ON contacts (bounced_at);
