@@ -1,0 +1,1 @@
+"""What retentiond remembers between two runs. It records and answers; it decides nothing."""

@@ -1,0 +1,127 @@
+"""Opening the state store: made or upgraded by who writes, never by who reads."""
+
+import os
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Engine, insert, select
+from sqlalchemy.engine import URL, Connection, make_url
+
+from retentiond.errors import UsageError
+from retentiond.state import tables
+from retentiond.state.faults import store_errors
+from retentiond.state.migrate import HEAD, refuse_newer, revision, upgrade
+from retentiond.state.runs import Runs
+from retentiond.state.sqlite import (
+    WRITES,
+    check_access,
+    empty_engine,
+    folder_lock,
+    make_private,
+    reading_engine,
+    writing_engine,
+)
+
+
+class Store:
+    """An open state store. `exists` is False where nothing has run yet and nothing was made."""
+
+    def __init__(self, engine: Engine, *, exists: bool, writable: bool) -> None:
+        self._engine = engine
+        self.exists = exists
+        self.runs = Runs(engine, writable=writable)
+
+    @property
+    def identity(self) -> str | None:
+        """The id this store got when it was made; None where it does not exist."""
+        with store_errors("reading the identity"), self._engine.connect() as connection:
+            return connection.execute(select(tables.identity.c.state_id)).scalar_one_or_none()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_store(url: URL | str, *, create: bool) -> Store:
+    """
+    The store at that URL, with the schema this program knows.
+
+    With `create` it is made or upgraded, under a lock; without, it is only read, and where there is none the answer is
+    an empty store that makes nothing.
+    """
+    url = make_url(url)
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        raise UsageError(
+            f"a state store on {url.get_backend_name()} is not supported yet",
+            hint="use sqlite:////var/lib/retentiond/state.db",
+            code="state-unsupported",
+        )
+    file = Path(url.database or "")
+    return _open_to_write(url, file) if create else _open_to_read(file)
+
+
+def _open_to_write(url: URL, file: Path) -> Store:
+    make_private(file)
+    check_access(file, os.R_OK | os.W_OK)
+    engine = writing_engine(url)
+    try:
+        with (
+            store_errors(f"opening {file}"),
+            folder_lock(file.parent),
+            engine.execution_options(**{WRITES: True}).begin() as connection,
+        ):
+            _bring_up(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Store(engine, exists=True, writable=True)
+
+
+def _bring_up(connection: Connection) -> None:
+    """Upgrade where needed and give a new store its identity, all in one transaction."""
+    found = revision(connection)
+    refuse_newer(found)
+    if found != HEAD:
+        upgrade(connection)
+    if connection.execute(select(tables.identity.c.id)).first() is None:
+        connection.execute(insert(tables.identity).values(id=1, state_id=str(uuid.uuid4())))
+
+
+def _open_to_read(file: Path) -> Store:
+    if not file.exists():
+        return _empty()
+    check_access(file, os.R_OK)
+    engine = reading_engine(file)
+    try:
+        with store_errors(f"opening {file}"), engine.connect() as connection:
+            found = revision(connection)
+        refuse_newer(found)
+        if found is not None and found != HEAD:
+            raise UsageError(
+                f"the state store has the schema of an older retentiond ({found}, this program knows {HEAD})",
+                hint="the next `retentiond run`, or a restart of the daemon, upgrades it",
+                code="state-older",
+            )
+    except BaseException:
+        engine.dispose()
+        raise
+    if found is None:
+        engine.dispose()
+        return _empty()
+    return Store(engine, exists=True, writable=False)
+
+
+def _empty() -> Store:
+    engine = empty_engine()
+    tables.metadata.create_all(engine)
+    return Store(engine, exists=False, writable=False)
