@@ -102,8 +102,8 @@ class CascadeCompiler:
             for key in member.table.foreign_keys
             if key.referenced == parent.table.name
         ]
-        leading = [edge for edge in by_key if edge.parent != member.relation.label or len(everyone) == 1]
-        if by_key and (leading or member.relation.label == next(iter(everyone))):
+        leads_up = any(edge.parent != member.relation.label for edge in by_key)
+        if leads_up or (by_key and member.relation.label == next(iter(everyone))):
             return tuple(dict.fromkeys(by_key))
         return (*self._edges_by_record(member, everyone), *by_key)
 

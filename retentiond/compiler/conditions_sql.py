@@ -316,7 +316,8 @@ class ConditionSql:
                 if self._dialect == "postgresql":
                     first = sa.cast(first, sa.Text)
                     first = first.collate("und-x-icu") if "icu" in self._relation.features else first
-                return getattr(sa.func, name)(first, type_=sa.Text)
+                prefix = "retentiond_" if self._dialect == "sqlite" else ""  # the built-in ones know ASCII only
+                return getattr(sa.func, prefix + name)(first, type_=sa.Text)
             case "length":
                 return sa.func.char_length(first) if self._dialect in ("mariadb", "mysql") else sa.func.length(first)
             case "coalesce":

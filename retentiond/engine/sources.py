@@ -1,0 +1,68 @@
+"""The connected databases: engines by source, opened when first needed, and their catalogs."""
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+
+from retentiond.catalog.connections import open_engine
+from retentiond.catalog.faults import errors_of
+from retentiond.catalog.model import Catalog
+from retentiond.catalog.reflection import reflect
+from retentiond.settings import Settings
+
+
+class Sources:
+    """Engines on the settings' sources. Reading engines cannot write; closing disposes of all."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._engines: dict[tuple[str, bool], sa.Engine] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every source of the settings."""
+        return tuple(self._settings.sources)
+
+    def chunk_rows(self, name: str) -> int:
+        """The most rows that one transaction on the source may change."""
+        return self._settings.source(name).chunk_rows
+
+    def reading(self, name: str) -> sa.Engine:
+        """An engine whose every transaction is read-only."""
+        return self._engine(name, write=False)
+
+    def writing(self, name: str) -> sa.Engine:
+        """An engine that may change rows."""
+        return self._engine(name, write=True)
+
+    def catalogs(self, names: Iterable[str]) -> dict[str, Catalog]:
+        """The live schemas of these sources."""
+        return {name: reflect(self.reading(name), name) for name in names}
+
+    def close(self) -> None:
+        """Ends every connection."""
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+
+    def _engine(self, name: str, *, write: bool) -> sa.Engine:
+        if (name, write) not in self._engines:
+            source = self._settings.source(name)
+            with errors_of(name):
+                self._engines[name, write] = open_engine(
+                    source.connection_url(),
+                    read_only=not write,
+                    statement_seconds=max(30.0, 20 * source.chunk_seconds) if write else None,
+                    lock_seconds=max(1.0, 4 * source.chunk_seconds) if write else 10.0,
+                )
+        return self._engines[name, write]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

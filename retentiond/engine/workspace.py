@@ -1,0 +1,74 @@
+"""Everything a command needs of one moment: the policies, the live schemas they speak of, and the plan they make."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from retentiond.catalog.model import Catalog
+from retentiond.compiler.compile import compile_plan
+from retentiond.compiler.plan import Job, Plan
+from retentiond.engine.sources import Sources
+from retentiond.errors import Problem, UsageError
+from retentiond.policy.loader import load_policies
+from retentiond.policy.model import Policy
+from retentiond.policy.wording import nearest
+from retentiond.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Policies, catalogs and plan that belong together. `warnings` are the compiler's."""
+
+    policies: tuple[Policy, ...]
+    catalogs: dict[str, Catalog]
+    plan: Plan
+    warnings: tuple[Problem, ...]
+
+    def policy(self, name: str) -> Policy:
+        """The policy of that name, or a UsageError with the nearest one."""
+        for policy in self.policies:
+            if policy.name == name:
+                return policy
+        raise UsageError(f"no policy {name}", hint=nearest(name, [p.name for p in self.policies], "policies"))
+
+    def select(self, rules: tuple[str, ...], source: str | None = None) -> tuple[Job, ...]:
+        """
+        The jobs of these RULE patterns (`policy/rule`, globs allowed; none: all) on `source` (None: all), in file order.
+
+        Raises:
+            UsageError: where a pattern matches no rule, or no rule has that source.
+        """
+        known = sorted(f"{policy.name}/{rule.name}" for policy in self.policies for rule in policy.rules)
+        for pattern in rules:
+            if not any(fnmatchcase(name, pattern) for name in known):
+                raise UsageError(f"no rule {pattern}", hint=nearest(pattern, known, "rules"), code="unknown-rule")
+        if source is not None and source not in self.catalogs:
+            raise UsageError(
+                f"no rule has a source {source}", hint=nearest(source, self.catalogs, "sources"), code="unknown-source"
+            )
+        return tuple(
+            job
+            for job in self.plan.jobs
+            if (not rules or any(fnmatchcase(f"{job.policy}/{job.rule}", pattern) for pattern in rules))
+            and (source is None or job.source == source)
+        )
+
+
+def open_workspace(settings: Settings, sources: Sources) -> Workspace:
+    """
+    The policies of the settings compiled against the live schemas.
+
+    Raises:
+        PolicyError: with all problems of all policy files.
+        UsageError, TransientError, FailedError: where a source cannot be reached or read.
+    """
+    policies = load_policies(settings.policy_files(), default_timezone=str(settings.timezone))
+    return compile_workspace(policies, sources)
+
+
+def compile_workspace(policies: tuple[Policy, ...], sources: Sources) -> Workspace:
+    """These policies compiled against the live schemas of the sources they name."""
+    patterns = {pattern for policy in policies for record in policy.records for pattern in record.sources}
+    named = [name for name in sources.names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    catalogs = sources.catalogs(named)
+    compilation = compile_plan(policies, catalogs)
+    return Workspace(policies, catalogs, compilation.plan, compilation.warnings)
