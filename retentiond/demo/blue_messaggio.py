@@ -179,7 +179,9 @@ class _Messenger(Drawer):
 
     def _location(self, account: int) -> None:
         for _ in self.some(1, 2):
-            moment = self.universal.past(6, 90, LOCATION) if self.chance(0.2) else self.universal.lately()
+            moment = (
+                self.universal.past(6, 90, LOCATION) if account == 1 or self.chance(0.2) else self.universal.lately()
+            )
             place = 28 + self.random.random(), 77 + self.random.random()
             self.app.add("locations", account, round(place[0], 4), round(place[1], 4), stamp(moment))
 

@@ -145,11 +145,12 @@ class _Sparkcentral(Drawer):
             return [past(DECADE + 10, DECADE + 150, CONTRACT)]
         if kind.startswith("gone"):
             return gone
+        before = gone[:1] if self.chance(0.3) else []
         if kind == "ended of late":
-            return [*gone[:1], past(30, DECADE - 10, CONTRACT)]
+            return [*before, past(30, DECADE - 10, CONTRACT)]
         if kind == "end unknown":
-            return [*gone[:1], self.dates.sentinel()]
-        return [None] if kind == "open" else [*gone, None]
+            return [*before, self.dates.sentinel()]
+        return [None] if kind == "open" else [*before, past(30, DECADE - 10, CONTRACT), None]
 
     def _contract(self, customer: int, kind: str, ended: datetime | str | None) -> None:
         """A contract with its documents and invoices; some were brought over from an older system that wrote a T."""
