@@ -104,7 +104,9 @@ class Trigger:
     events: tuple[str, ...]  # INSERT, UPDATE, DELETE, TRUNCATE
     digest: str
     enabled: bool = True
-    touches: tuple[str, ...] | None = None  # tables whose rows its text names for a change; None where it cannot be told
+    touches: tuple[str, ...] | None = (
+        None  # tables whose rows its text names for a change; None where it cannot be told
+    )
 
 
 @dataclass(frozen=True, slots=True)

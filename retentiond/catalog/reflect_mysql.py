@@ -1,0 +1,163 @@
+"""
+MariaDB and MySQL: `information_schema` into a catalog, in one question per kind of thing.
+
+A role sees there only what it has rights on. Foreign keys of tables it may not see are found in InnoDB's own view,
+which takes the PROCESS right; without it the catalog is not `complete`.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from retentiond.catalog import sql_mysql as sql
+from retentiond.catalog.model import (
+    Catalog,
+    Check,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Partitioning,
+    Table,
+    Trigger,
+    incoming_keys,
+)
+from retentiond.catalog.mysql_keys import read_foreign_keys
+from retentiond.catalog.mysql_rights import Rights
+from retentiond.catalog.mysql_types import family_of
+
+_Rows = dict[str, list[Any]]
+
+
+def read(connection: sa.Connection, source: str) -> Catalog:
+    """The catalog of the URL's database."""
+    server = connection.execute(sql.SERVER).one()
+    dialect: Dialect = "mariadb" if "MariaDB" in server.version else "mysql"
+    listed = [row for row in connection.execute(sql.TABLES).all() if row.type in sql.KINDS]
+    keys, complete = read_foreign_keys(connection, dialect, server, {row.name for row in listed})
+    parts = _Parts.of(connection, dialect, keys)
+    rights = Rights.of(connection, server.database)
+    tables = {row.name: parts.table(row, rights) for row in listed}
+    incoming = incoming_keys(tables)
+    for key in keys:
+        if key.table not in tables and key.referenced in tables:
+            incoming[key.referenced] = (*incoming.get(key.referenced, ()), key)
+    return Catalog(
+        source=source,
+        dialect=dialect,
+        version=sql.version_numbers(server.version),
+        tables=dict(sorted(tables.items())),
+        incoming=incoming,
+        complete=complete,
+    )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What belongs to tables, by the table's name."""
+
+    columns: _Rows
+    primary_keys: _Rows
+    indexes: _Rows
+    checks: _Rows
+    triggers: _Rows
+    partitions: _Rows
+    foreign_keys: dict[str, list[ForeignKey]]
+
+    @classmethod
+    def of(cls, connection: sa.Connection, dialect: Dialect, keys: Iterable[ForeignKey]) -> "_Parts":
+        """All parts, one question each."""
+        statistics = connection.execute(sql.STATISTICS).all()
+        foreign_keys: dict[str, list[ForeignKey]] = defaultdict(list)
+        for key in keys:
+            foreign_keys[key.table].append(key)
+        return cls(
+            columns=_by_table(connection.execute(sql.COLUMNS)),
+            primary_keys=_by_table(row for row in statistics if row.name == "PRIMARY"),
+            indexes=_by_table(row for row in statistics if row.name != "PRIMARY"),
+            checks=_by_table(connection.execute(sql.CHECKS_MARIADB if dialect == "mariadb" else sql.CHECKS_MYSQL)),
+            triggers=_by_table(connection.execute(sql.TRIGGERS)),
+            partitions=_by_table(connection.execute(sql.PARTITIONS)),
+            foreign_keys=foreign_keys,
+        )
+
+    def table(self, row: Any, rights: Rights) -> Table:
+        """One table with all that belongs to it."""
+        checks = tuple(Check(check.name, check.text) for check in self.checks.get(row.name, ()))
+        partitions = self.partitions.get(row.name, ())
+        view = row.type == "VIEW"
+        return Table(
+            name=row.name,
+            kind="view" if view else "partitioned" if partitions else "table",
+            columns=tuple(_column(column, checks) for column in self.columns.get(row.name, ())),
+            primary_key=tuple(part.column for part in self.primary_keys.get(row.name, ())),
+            foreign_keys=tuple(self.foreign_keys.get(row.name, ())),
+            indexes=tuple(_indexes(self.indexes.get(row.name, ()))),
+            checks=checks,
+            triggers=tuple(_trigger(trigger) for trigger in self.triggers.get(row.name, ())),
+            partitioning=_partitioning(partitions),
+            engine=row.engine,
+            system_versioned=row.type == "SYSTEM VERSIONED",
+            estimated_rows=None if view else row.estimate,
+            triggers_known=view or rights.sees_triggers(row.name),
+        )
+
+
+def _by_table(rows: Iterable[Any]) -> _Rows:
+    grouped: _Rows = defaultdict(list)
+    for row in rows:
+        grouped[row.table_name].append(row)
+    return dict(grouped)
+
+
+def _column(row: Any, checks: tuple[Check, ...]) -> Column:
+    extra = row.extra.upper()
+    generated = bool(row.generation) or "GENERATED" in extra.replace("DEFAULT_GENERATED", "")
+    return Column(
+        name=row.name,
+        type=row.type,
+        family=family_of(row, checks),
+        nullable=row.nullable == "YES",
+        # A binary column's length counts bytes, and nothing is put into those.
+        length=row.length if row.collation is not None else None,
+        default=(row.default_text is not None and row.default_text != "NULL") or "AUTO_INCREMENT" in extra,
+        generated=generated,
+        on_update="ON UPDATE" in extra,
+        collation=row.collation,
+        choices=sql.choices(row.type) if row.data_type == "enum" else (),
+        identity="AUTO_INCREMENT" in extra,
+    )
+
+
+def _indexes(parts: Iterable[Any]) -> Iterable[Index]:
+    grouped: _Rows = defaultdict(list)
+    for part in parts:
+        grouped[part.name].append(part)
+    for name, members in grouped.items():
+        yield Index(
+            name=name,
+            # A prefix of a column, like an expression, says nothing of the whole value.
+            columns=tuple(None if part.prefix is not None else part.column for part in members),
+            unique=not members[0].non_unique,
+            method=members[0].method.lower(),
+        )
+
+
+def _trigger(row: Any) -> Trigger:
+    # Without the TRIGGER right a trigger has a name, but neither body nor definer.
+    parts = (row.timing, row.event, row.body, row.definer, row.sql_mode, row.place)
+    text = "\0".join(str(part or "") for part in parts)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return Trigger(name=row.name, kind="trigger", timing=row.timing, events=(row.event,), digest=digest)
+
+
+def _partitioning(rows: Iterable[Any]) -> Partitioning | None:
+    parts = list(rows)
+    if not parts:
+        return None
+    names = {part.name: part.bound or "" for part in parts}  # a sub-partition repeats its partition
+    return Partitioning(parts[0].strategy, sql.partition_columns(parts[0].expression), tuple(names.items()))

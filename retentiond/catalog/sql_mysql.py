@@ -1,0 +1,120 @@
+"""The questions put to the `information_schema` of MariaDB and MySQL, and how its texts are read."""
+
+import re
+
+from sqlalchemy import text
+
+KINDS = ("BASE TABLE", "SYSTEM VERSIONED", "VIEW")  # not SEQUENCE, not TEMPORARY
+
+SERVER = text("""
+    SELECT VERSION() AS version, DATABASE() AS `database`, @@lower_case_table_names AS case_folding
+""")
+
+TABLES = text(r"""
+    SELECT TABLE_NAME AS name, TABLE_TYPE AS type, ENGINE AS engine, TABLE_ROWS AS estimate
+      FROM information_schema.TABLES
+     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME NOT LIKE 'retentiond\\_%'
+     ORDER BY TABLE_NAME
+""")
+
+COLUMNS = text("""
+    SELECT TABLE_NAME AS table_name, COLUMN_NAME AS name, DATA_TYPE AS data_type, COLUMN_TYPE AS type,
+           IS_NULLABLE AS nullable, CHARACTER_MAXIMUM_LENGTH AS length, COLUMN_DEFAULT AS default_text,
+           EXTRA AS extra, COLLATION_NAME AS collation, GENERATION_EXPRESSION AS generation
+      FROM information_schema.COLUMNS
+     WHERE TABLE_SCHEMA = DATABASE()
+     ORDER BY TABLE_NAME, ORDINAL_POSITION
+""")
+
+STATISTICS = text("""
+    SELECT TABLE_NAME AS table_name, INDEX_NAME AS name, NON_UNIQUE AS non_unique, COLUMN_NAME AS `column`,
+           SUB_PART AS prefix, INDEX_TYPE AS method
+      FROM information_schema.STATISTICS
+     WHERE TABLE_SCHEMA = DATABASE()
+     ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX
+""")
+
+CHECKS_MARIADB = text("""
+    SELECT TABLE_NAME AS table_name, CONSTRAINT_NAME AS name, CHECK_CLAUSE AS text
+      FROM information_schema.CHECK_CONSTRAINTS
+     WHERE CONSTRAINT_SCHEMA = DATABASE()
+     ORDER BY TABLE_NAME, CONSTRAINT_NAME
+""")
+CHECKS_MYSQL = text("""
+    SELECT t.TABLE_NAME AS table_name, c.CONSTRAINT_NAME AS name, c.CHECK_CLAUSE AS text
+      FROM information_schema.CHECK_CONSTRAINTS AS c
+           JOIN information_schema.TABLE_CONSTRAINTS AS t
+             ON t.CONSTRAINT_SCHEMA = c.CONSTRAINT_SCHEMA AND t.CONSTRAINT_NAME = c.CONSTRAINT_NAME
+     WHERE c.CONSTRAINT_SCHEMA = DATABASE() AND t.CONSTRAINT_TYPE = 'CHECK' AND t.ENFORCED = 'YES'
+     ORDER BY t.TABLE_NAME, c.CONSTRAINT_NAME
+""")
+
+TRIGGERS = text("""
+    SELECT EVENT_OBJECT_TABLE AS table_name, TRIGGER_NAME AS name, ACTION_TIMING AS timing, EVENT_MANIPULATION AS event,
+           ACTION_STATEMENT AS body, DEFINER AS definer, SQL_MODE AS sql_mode, ACTION_ORDER AS place
+      FROM information_schema.TRIGGERS
+     WHERE EVENT_OBJECT_SCHEMA = DATABASE()
+     ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER
+""")
+
+PARTITIONS = text("""
+    SELECT TABLE_NAME AS table_name, PARTITION_NAME AS name, PARTITION_METHOD AS strategy,
+           PARTITION_EXPRESSION AS expression, PARTITION_DESCRIPTION AS bound
+      FROM information_schema.PARTITIONS
+     WHERE TABLE_SCHEMA = DATABASE() AND PARTITION_NAME IS NOT NULL
+     ORDER BY TABLE_NAME, PARTITION_ORDINAL_POSITION, SUBPARTITION_ORDINAL_POSITION
+""")
+
+# Both questions on keys take those that leave this database and those that come from another one.
+KEYS = text("""
+    SELECT u.CONSTRAINT_NAME AS id, u.TABLE_SCHEMA AS child_schema, u.TABLE_NAME AS child,
+           u.COLUMN_NAME AS `column`, u.REFERENCED_TABLE_SCHEMA AS referenced_schema,
+           u.REFERENCED_TABLE_NAME AS referenced_name, u.REFERENCED_COLUMN_NAME AS referenced_column,
+           r.DELETE_RULE AS on_delete, r.UPDATE_RULE AS on_update
+      FROM information_schema.KEY_COLUMN_USAGE AS u
+           LEFT JOIN information_schema.REFERENTIAL_CONSTRAINTS AS r
+             ON r.CONSTRAINT_SCHEMA = u.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = u.CONSTRAINT_NAME
+            AND r.TABLE_NAME = u.TABLE_NAME
+     WHERE u.REFERENCED_TABLE_NAME IS NOT NULL
+       AND (u.TABLE_SCHEMA = DATABASE() OR u.REFERENCED_TABLE_SCHEMA = DATABASE())
+     ORDER BY u.TABLE_SCHEMA, u.TABLE_NAME, u.CONSTRAINT_NAME, u.ORDINAL_POSITION
+""")
+
+INNODB_KEYS_MARIADB = text("""
+    SELECT f.ID AS id, '' AS child_schema, f.FOR_NAME AS child, f.REF_NAME AS parent, f.TYPE AS flags,
+           c.FOR_COL_NAME AS `column`, c.REF_COL_NAME AS referenced_column
+      FROM information_schema.INNODB_SYS_FOREIGN AS f
+           JOIN information_schema.INNODB_SYS_FOREIGN_COLS AS c ON c.ID = f.ID
+     ORDER BY f.FOR_NAME, f.ID, c.POS
+""")
+INNODB_KEYS_MYSQL = text("""
+    SELECT f.ID AS id, '' AS child_schema, f.FOR_NAME AS child, f.REF_NAME AS parent, f.TYPE AS flags,
+           c.FOR_COL_NAME AS `column`, c.REF_COL_NAME AS referenced_column
+      FROM information_schema.INNODB_FOREIGN AS f
+           JOIN information_schema.INNODB_FOREIGN_COLS AS c ON c.ID = f.ID
+     ORDER BY f.FOR_NAME, f.ID, c.POS
+""")
+
+GRANTS = text("SHOW GRANTS")
+
+_LABEL = re.compile(r"'((?:[^']|'')*)'")
+_NAME = re.compile(r"`((?:[^`]|``)+)`")
+_ONLY_NAMES = re.compile(r"^\s*`(?:[^`]|``)+`(?:\s*,\s*`(?:[^`]|``)+`)*\s*$")
+
+
+def choices(column_type: str) -> tuple[str, ...]:
+    """The labels of an `enum('a','b')`."""
+    return tuple(label.replace("''", "'") for label in _LABEL.findall(column_type))
+
+
+def partition_columns(expression: str | None) -> tuple[str | None, ...]:
+    """The columns a table is cut by; an expression such as year(`at`) stands as None."""
+    if expression and _ONLY_NAMES.match(expression):
+        return tuple(name.replace("``", "`") for name in _NAME.findall(expression))
+    return (None,)
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """The numbers of `10.11.6-MariaDB-0+deb12u1`."""
+    found = re.match(r"[\d.]+", version)
+    return tuple(int(part) for part in found.group().split(".") if part) if found else ()
