@@ -208,7 +208,7 @@ class _Messenger(Drawer):
         sender: str | None = self.people.email(name)
         ip = f"203.0.113.{self.random.randrange(1, 255)}"
         if kind == "masked" and sender:
-            number, sender, ip = "\u2022" * (len(number) - 4) + number[-4:], sender.split("@")[1], "203.0.113.0"
+            number, sender, ip = "\u2022" * 4 + number[-4:], sender.split("@")[1], "203.0.113.0"
         self.logs.add("deliveries", number, sender, ip, "delivered", delivered)
 
     def access(self) -> None:
