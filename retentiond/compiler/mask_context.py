@@ -65,6 +65,6 @@ def need_text(method: str, value: object) -> str:
 
 
 def unfit(method: str, context: MaskContext) -> None:
-    """Nothing: a value that is no date or no number becomes NULL, as it cannot stay; a failure where NULL may not go."""
+    """Nothing: what is no date or no number becomes NULL, as it cannot stay; a failure where NULL may not go."""
     if not context.nullable:
         raise MaskFailure(f"`{method}` met a value that does not fit, and the column cannot be NULL")
