@@ -51,7 +51,7 @@ CREATE TABLE access_log (
   requested_at DATETIME NOT NULL);
 CREATE INDEX access_log_customer ON access_log (customer_number);
 CREATE TABLE identifiers (
-  id INTEGER PRIMARY KEY, value TEXT NOT NULL, kind TEXT NOT NULL, created_at INTEGER);
+  id INTEGER PRIMARY KEY, value TEXT NOT NULL, kind TEXT NOT NULL, created_at INTEGER NOT NULL);
 CREATE INDEX identifiers_created ON identifiers (created_at);
 """
 

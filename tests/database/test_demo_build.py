@@ -8,9 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from retentiond.catalog.reflection import reflect
+from retentiond.compiler.compile import compile_plan
 from retentiond.demo.build import COMPANIES, DemoLayout, build_demo
 from retentiond.errors import RefusedError
+from retentiond.policy.loader import load_policies
 from tests import demo_oracle
 
 NOW = datetime(2026, 11, 22, 11, 0, tzinfo=UTC)
@@ -147,3 +151,15 @@ def test_no_value_looks_like_now_in_any_time_zone(tmp_path: Path, now: datetime)
                 kept = f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL"
                 for (value,) in connection.execute(kept):
                     assert abs(datetime.fromisoformat(value).replace(tzinfo=UTC) - now) > day, (table, column)
+
+
+def test_the_policies_compile_on_the_databases_that_go_with_them(demo: DemoLayout) -> None:
+    policies = load_policies([demo.policies])
+    engines = {name: sa.create_engine(f"sqlite:///{path}") for name, path in paths(demo).items()}
+    plan = compile_plan(policies, {name: reflect(engine, name) for name, engine in engines.items()}).plan
+    for engine in engines.values():
+        engine.dispose()
+    jobs = {f"{job.policy}/{job.rule}" for job in plan.jobs}
+    assert jobs == {name.split("@")[0] for name in demo_oracle.rules()}
+    contract = next(job for job in plan.jobs if job.policy == "sparkcentral" and job.step.relation.name == "customers")
+    assert contract.step.verb == "delete"

@@ -6,8 +6,9 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
-from retentiond.demo.build import COMPANIES
+from retentiond.demo.build import COMPANIES, published_policies
 from retentiond.demo.dates import MARGIN, Calendar, Term, add_months, end_of
 from retentiond.demo.people import DOMAINS, People, fingerprint
 
@@ -99,3 +100,25 @@ def test_addresses_are_different_and_reach_nobody() -> None:
 def test_a_suppressed_address_is_found_however_it_is_written() -> None:
     assert fingerprint(" A@Example.org ") == fingerprint("a@example.org")
     assert len(fingerprint("a@example.org")) == 64
+
+
+@pytest.mark.parametrize("company", COMPANIES)
+def test_every_rule_of_a_published_policy_has_a_case(company: str) -> None:
+    folder = published_policies()
+    policy = YAML(typ="safe").load(folder / f"{company}.yaml")
+    cases = YAML(typ="safe").load(folder / "tests" / f"{company}.yaml")
+    assert cases["policy"] == f"../{company}.yaml"
+    assert {case["rule"] for case in cases["cases"]} == {rule["name"] for rule in policy["rules"]}
+    names = [case["name"] for case in cases["cases"]]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("company", COMPANIES)
+def test_a_period_that_nobody_published_says_so(company: str) -> None:
+    text = (published_policies() / f"{company}.yaml").read_text()
+    policy = YAML(typ="safe").load(text)
+    open_clauses = {clause for clause, said in policy["promises"].items() if isinstance(said, dict)}
+    if any(rule["clause"] in open_clauses for rule in policy["rules"]):
+        assert "configured for this demo, not published by the company" in text
+    for said in policy["promises"].values():
+        assert isinstance(said, str) or set(said) == {"says", "undecided", "owner"}
