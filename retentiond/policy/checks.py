@@ -16,8 +16,8 @@ def check(policy: Policy, reading: Reading) -> None:
     _check_clauses(policy, reading)
     _check_overlap(policy, reading)
     _check_subjects(policy, reading)
-    for index, record in enumerate(policy.records):
-        _check_cascade(policy, record, index, reading)
+    for record in policy.records:
+        _check_cascade(policy, record, reading)
     for rule in policy.rules:
         _check_own_clock(policy, rule, reading)
 
@@ -58,7 +58,9 @@ def _check_overlap(policy: Policy, reading: Reading) -> None:
         if any(reading.unsure("rules", rule.index, "where") for rule in (one, other)):
             continue
         if same_table(policy.record(one.record), policy.record(other.record)) and not _apart(one.where, other.where):
-            message = f"deletes from the same table as the rule {quoted(one.name)}: the shorter would undercut the longer"
+            message = (
+                f"deletes from the same table as the rule {quoted(one.name)}: the shorter would undercut the longer"
+            )
             hint = (
                 "combine them, `clear` the columns of the shorter, let their `where` compare one column "
                 "with different constants, or say overlap: earliest wins"
@@ -72,7 +74,9 @@ def _apart(one: Where | None, other: Where | None) -> bool:
         return False
     theirs = dict(_demands(other.expression))
     return any(
-        column in theirs and values.isdisjoint(theirs[column]) and len({kind for kind, _ in values | theirs[column]}) == 1
+        column in theirs
+        and values.isdisjoint(theirs[column])
+        and len({kind for kind, _ in values | theirs[column]}) == 1
         for column, values in _demands(one.expression)
     )
 
@@ -91,7 +95,13 @@ def _demands(expression: Expression) -> Iterator[tuple[str, frozenset[tuple[str,
 
 
 def _typed(value: object) -> tuple[str, object]:
-    return ("text", value) if isinstance(value, str) else ("truth", value) if isinstance(value, bool) else ("number", value)
+    return (
+        ("text", value)
+        if isinstance(value, str)
+        else ("truth", value)
+        if isinstance(value, bool)
+        else ("number", value)
+    )
 
 
 def _check_subjects(policy: Policy, reading: Reading) -> None:
@@ -115,7 +125,7 @@ def _check_subjects(policy: Policy, reading: Reading) -> None:
             reading.report(reading.key("records", record.name), "subject-not-reached", message, hint)
 
 
-def _check_cascade(policy: Policy, record: Record, index: int, reading: Reading) -> None:
+def _check_cascade(policy: Policy, record: Record, reading: Reading) -> None:
     """Across sources there is no foreign key, so only `belongs_to` can say which rows go along."""
     names = {other.name: other for other in policy.records}
     for place, name in enumerate(record.cascade):
@@ -126,7 +136,9 @@ def _check_cascade(policy: Policy, record: Record, index: int, reading: Reading)
         if not linked and not reading.unsure("records", name, "belongs_to"):
             message = f"{quoted(name)} lies in another source and does not say how it belongs to {quoted(record.name)}"
             hint = f"give it belongs_to: {{{record.name}: …}}"
-            reading.report(reading.place("records", record.name, "cascade", place), "cascade-without-link", message, hint)
+            reading.report(
+                reading.place("records", record.name, "cascade", place), "cascade-without-link", message, hint
+            )
 
 
 def _check_own_clock(policy: Policy, rule: Rule, reading: Reading) -> None:
@@ -146,5 +158,7 @@ def _check_own_clock(policy: Policy, rule: Rule, reading: Reading) -> None:
             which = {"first": "whichever comes first", "last": "whichever comes last", "only": ""}[rule.keep.combine]
             position = reading.place(*path, which, place) if which else reading.place(*path)
             message = f"the cascade takes {quoted(held)} in another source first, and this clock rests on it"
-            hint = "a crash between the two would leave rows that never fall due; keep a copy of the date beside the row"
+            hint = (
+                "a crash between the two would leave rows that never fall due; keep a copy of the date beside the row"
+            )
             reading.report(position, "cascade-holds-clock", message, hint)

@@ -33,8 +33,7 @@ from retentiond.policy.grammar import NotUnderstoodError
 from retentiond.policy.wording import quoted
 
 if TYPE_CHECKING:
-    from sqlglot import exp
-    from sqlglot.tokens import Token
+    from sqlglot import Token, exp
 
 LONGEST = 10_000
 FUNCTIONS: tuple[FunctionName, ...] = ("lower", "upper", "length", "coalesce", "trim", "abs")
@@ -43,7 +42,9 @@ _ARITY: dict[FunctionName, tuple[int, int]] = {"coalesce": (2, 20)}
 _COMPARISONS: dict[str, CompareOperator] = {"EQ": "=", "NEQ": "<>", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}
 _ARITHMETIC: dict[str, ArithmeticOperator] = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Mod": "%"}
 _BEFORE_PARENTHESIS = frozenset({"and", "or", "not", "in", "between", "like", "is"})
-_NOW = re.compile(r"current_(date|time|timestamp|datetime)|now|localtime|localtimestamp|sysdate|getdate|utc_\w+", re.IGNORECASE)
+_NOW = re.compile(
+    r"current_(date|time|timestamp|datetime)|now|localtime|localtimestamp|sysdate|getdate|utc_\w+", re.IGNORECASE
+)
 _CALLS = {
     "exists": "a subquery",
     "any": "ANY",
@@ -144,7 +145,7 @@ def _parsed(text: str) -> "exp.Expr":
 
 def _check_tokens(tokens: "Sequence[Token]") -> None:
     """Refuse what the tree no longer shows."""
-    from sqlglot.tokens import TokenType  # noqa: PLC0415 - see above
+    from sqlglot import TokenType  # noqa: PLC0415 - see above
 
     for place, token in enumerate(tokens):
         word = token.text

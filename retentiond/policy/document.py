@@ -173,7 +173,7 @@ ThenDocument = Annotated[
 ]
 
 
-# --- keep and the smaller sections -------------------------------------------------------------------------------------
+# --- keep and the smaller sections -----------------------------------------------------------------------------------
 
 
 class FirstOf(Section):
@@ -203,10 +203,12 @@ class Stay(Section):
     stay: Text | None = None
 
 
-GoWord = Annotated[str, BeforeValidator(word("bad-on-request", "go", forms="go or {stay: reason}", others=("stay",))), WithJsonSchema({"enum": ["go"]})]
-OnRequestDocument = Annotated[
-    Annotated[GoWord, Tag("@text")] | Annotated[Stay, Tag("@map")], Discriminator(_shape)
+GoWord = Annotated[
+    str,
+    BeforeValidator(word("bad-on-request", "go", forms="go or {stay: reason}", others=("stay",))),
+    WithJsonSchema({"enum": ["go"]}),
 ]
+OnRequestDocument = Annotated[Annotated[GoWord, Tag("@text")] | Annotated[Stay, Tag("@map")], Discriminator(_shape)]
 
 
 class PromiseSection(Section):
@@ -286,9 +288,13 @@ class RecordDocument(Section):
     """What rules talk about, bound to a table."""
 
     needed = ("source", "table")
-    source: Sources | None = Field(None, description="A connection from the settings, a list, or a glob such as tenant-*.")
+    source: Sources | None = Field(
+        None, description="A connection from the settings, a list, or a glob such as tenant-*."
+    )
     table: Text | None = Field(None, description="schema.table where the database has schemas.")
-    subject: SubjectDocument | None = Field(None, description="Each row is a data subject; {type: column} names its type.")
+    subject: SubjectDocument | None = Field(
+        None, description="Each row is a person; {type: column} names the type."
+    )
     belongs_to: dict[str, LinkDocument] | None = Field(
         None, description="{record: own column}, or {record: {its unique column: own column}}."
     )
@@ -314,11 +320,17 @@ class RuleDocument(Section):
     name: Name | None = None
     record: Text | None = None
     clause: Text | None = Field(None, description="The clause of the published policy that says so.")
-    keep: KeepDocument | None = Field(None, description="Such as `3 years after last contract.ended_at`, `until closed_at`.")
+    keep: KeepDocument | None = Field(
+        None, description="Such as `3 years after last contract.ended_at`, `until closed_at`."
+    )
     then: ThenDocument | None = None
     where: Text | None = Field(None, description="One boolean SQL expression over the record's own columns.")
-    schedule: Text | None = Field(None, description="daily at 02:00, every 5 minutes, weekly on monday at 03:00, crontab.")
-    within: PeriodText | None = Field(None, description="How late is still on time; twice the schedule's interval if unsaid.")
+    schedule: Text | None = Field(
+        None, description="daily at 02:00, every 5 minutes, weekly on monday at 03:00, crontab."
+    )
+    within: PeriodText | None = Field(
+        None, description="How late is still on time; twice the schedule's interval if unsaid."
+    )
     purpose: Text | None = None
     basis: BasisWord | None = None
     statute: StatuteSection | None = None
@@ -342,7 +354,9 @@ class FileDocument(Section):
     effective: Day | None = Field(None, description="No rule acts before.")
     timezone: Zone | None = Field(None, description="Whose calendar the periods run on.")
     schedule: Text | None = None
-    promises: dict[str, PromiseDocument] | None = Field(None, description="Every retention sentence, in your own words.")
+    promises: dict[str, PromiseDocument] | None = Field(
+        None, description="Every retention sentence, in your own words."
+    )
     requests: Requests | None = None
     plausible_from: Day | None = None
     overlap: EarliestWins | None = None

@@ -1,8 +1,8 @@
 """
 The scalars of a policy file: text, typed by the key it stands under.
 
-YAML gives text and nothing else, so `3.10`, `0042` and `NO` are what was written; only here does text become a date or a
-number, and only in the one spelling that cannot be misread.
+YAML gives text and nothing else, so `3.10`, `0042` and `NO` are what was written; only here does text become a date
+or a number, and only in the one spelling that cannot be misread.
 """
 
 import re
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from retentiond.policy.model import Period
+from retentiond.policy.model import Basis, Period
 from retentiond.policy.wording import nearest, quoted
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
@@ -29,7 +29,7 @@ _MACHINE_ZONES = frozenset({"localtime", "posixrules", "Factory"})
 
 def wrong(code: str, message: str, hint: str = "", offset: int = 0) -> PydanticCustomError:
     """The error that a validator raises; the reader turns it into a problem with a place."""
-    return PydanticCustomError(code, "{message}", {"message": message, "hint": hint, "offset": offset})  # type: ignore[arg-type]
+    return PydanticCustomError(code, "{message}", {"message": message, "hint": hint, "offset": offset})
 
 
 def scalar(value: object) -> str:
@@ -76,7 +76,9 @@ def whole(least: int) -> Callable[[object], int]:
     def check(value: object) -> int:
         text = filled(value)
         if not re.fullmatch(r"0|-?[1-9][0-9]{0,17}", text):
-            raise wrong("bad-number", f"expected a whole number, found {quoted(text)}", "decimal, without leading zeros")
+            raise wrong(
+                "bad-number", f"expected a whole number, found {quoted(text)}", "decimal, without leading zeros"
+            )
         if int(text) < least:
             raise wrong("bad-number", f"expected {least} or more, found {text}")
         return int(text)
@@ -167,7 +169,7 @@ def one_or_more(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-BASES = (
+BASES: tuple[Basis, ...] = (
     "consent",
     "contract",
     "legal obligation",
@@ -205,7 +207,5 @@ BasisWord = Annotated[str, BeforeValidator(word("bad-basis", *BASES)), _enumerat
 RoleWord = Annotated[str, BeforeValidator(word("bad-role", *ROLES)), _enumerated(*ROLES)]
 PartWord = Annotated[str, BeforeValidator(word("bad-method", *PARTS)), _enumerated(*PARTS)]
 TokenShape = Annotated[str, BeforeValidator(word("bad-method", "email")), _enumerated("email")]
-NeverHappened = Annotated[
-    str, BeforeValidator(word("bad-empty", "never happened")), _enumerated("never happened")
-]
+NeverHappened = Annotated[str, BeforeValidator(word("bad-empty", "never happened")), _enumerated("never happened")]
 EarliestWins = Annotated[str, BeforeValidator(word("bad-overlap", "earliest wins")), _enumerated("earliest wins")]

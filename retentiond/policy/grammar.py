@@ -1,8 +1,8 @@
 """
 The grammar of `keep`: how long, counted from what.
 
-Every function takes the text of one scalar and returns a value, or raises `NotUnderstoodError`, which knows the offset of
-the word it stumbled over. Whitespace is free, keywords are lower case, nothing has a default.
+Every function takes the text of one scalar and returns a value, or raises `NotUnderstoodError`, which knows the offset
+of the word it stumbled over. Whitespace is free, keywords are lower case, nothing has a default.
 """
 
 import re
@@ -292,6 +292,8 @@ def _iso_parts(words: _Words) -> dict[str, int]:
             _add(words, parts, names[letter], _number(number, words))
             order += letter if names is _ISO_DATE else letter.lower()
     if [*order] != sorted(order, key="YMWDhm".index):
-        words.fail(f"the parts of {quoted(text)} stand in the wrong order", "years, months, weeks, days", code="bad-period")
+        words.fail(
+            f"the parts of {quoted(text)} stand in the wrong order", "years, months, weeks, days", code="bad-period"
+        )
     words.take()
     return parts

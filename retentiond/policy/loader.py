@@ -81,7 +81,9 @@ def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
             )
             if not found:
                 place = Position(str(path), 1, 1)
-                problems.append(Problem(place, "no-policy", "the folder holds no policy file", "expected *.yaml or *.yml"))
+                problems.append(
+                    Problem(place, "no-policy", "the folder holds no policy file", "expected *.yaml or *.yml")
+                )
         for file in found:
             real = Path(os.path.realpath(file))
             if real not in seen:

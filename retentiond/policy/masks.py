@@ -100,13 +100,17 @@ def _check_columns(action: Action, path: Path, reading: Reading) -> None:
     where = (*path, "leave") if action.verb == "anonymise" else path
     for index, column in enumerate(listed):
         if column in seen:
-            reading.report(reading.place(*where, index), "duplicate-name", f"the column {quoted(column)} stands here twice")
+            reading.report(
+                reading.place(*where, index), "duplicate-name", f"the column {quoted(column)} stands here twice"
+            )
         seen.add(column)
 
 
 def _check_ways_back(action: Action, path: Path, record: Record | None, reading: Reading) -> None:
     """Nobody may be able to tell whose an anonymised row was."""
-    owners = {link.column for link in record.belongs_to} | {record.subject_column} if record else set()
+    owners = {link.column for link in record.belongs_to} if record else set()
+    if record and record.subject_column:
+        owners.add(record.subject_column)
     for column, method in action.methods:
         place = reading.place(*path, column)
         if back := next((inner.name for inner in _all_methods(method) if inner.name in WAYS_BACK), None):

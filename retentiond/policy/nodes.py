@@ -48,7 +48,7 @@ class SequenceNode:
 
 @dataclass(frozen=True, slots=True)
 class MappingNode:
-    """Keys and values in the order of the file. `lost` where an entry could not be read, so that a key may be missed."""
+    """Keys and values in the order of the file. `lost` where an entry could not be read: a key may be missed."""
 
     position: Position
     entries: "dict[str, Node]"
@@ -124,7 +124,9 @@ class _Builder:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = Position(self.file, mark.line + 1, mark.column + 1) if mark else Position(self.file, 1, 1)
-            self.report(place, "bad-yaml", f"not YAML: {_reason(error.problem, error.context)}", _yaml_hint(error.problem))
+            self.report(
+                place, "bad-yaml", f"not YAML: {_reason(error.problem, error.context)}", _yaml_hint(error.problem)
+            )
             return BrokenNode(place), tuple(self.problems)
         except (YAMLError, ValueError, RecursionError):
             self.report(Position(self.file, 1, 1), "bad-yaml", "not YAML")
@@ -164,7 +166,9 @@ class _Builder:
             self.report(position, "anchor", "anchors are not allowed in a policy file", "write the value out")
         if (tag := event.tag) is not None:  # type: ignore[attr-defined]
             shown = quoted(str(tag))
-            self.report(position, "tag", f"tags are not allowed in a policy file: {shown}", "every value is read as text")
+            self.report(
+                position, "tag", f"tags are not allowed in a policy file: {shown}", "every value is read as text"
+            )
 
     def open(self, position: Position, *, mapping: bool) -> None:
         if len(self.stack) < DEEPEST:

@@ -22,7 +22,7 @@ def destroyed(policy: Policy, rule: Rule) -> tuple[tuple[Record, Record | None],
 
 
 def same_table(one: Record, other: Record) -> bool:
-    """True where both records surely lie on one table of one source; two different globs are the compiler's to judge."""
+    """True where both records surely lie on one table of one source; of two globs only the compiler knows."""
     return one.table == other.table and any(
         left == right or fnmatchcase(left, right) or fnmatchcase(right, left)
         for left in one.sources

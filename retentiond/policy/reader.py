@@ -1,7 +1,7 @@
 """
 From nodes to a `FileDocument`: every wrong key and value becomes a problem with its place, the rest stays readable.
 
-What was wrong is cut out and remembered in `unsure`, so that the resolver neither trusts it nor complains about it again.
+What was wrong is cut out and remembered as lost, so that the resolver neither trusts it nor complains about it again.
 """
 
 from collections.abc import Iterator
@@ -124,10 +124,7 @@ def _sections(raw: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any], type[
         found: list[tuple[Path, Any]] = [((), raw)]
         for part in pattern:
             found = [
-                ((*path, key), inner)
-                for path, value in found
-                for key, inner in _children(value)
-                if part in ("*", key)
+                ((*path, key), inner) for path, value in found for key, inner in _children(value) if part in ("*", key)
             ]
         yield from ((path, value, section) for path, value in found if isinstance(value, dict))
 
@@ -223,7 +220,9 @@ def _report_union(path: Path, value: Any, reading: Reading) -> None:
         strange = [key for key in value if key not in known]
         for key in strange:
             hint = nearest(key, known)
-            reading.report(reading.key(*path, key), "unknown-key", f"expected {listed(known)}, found {quoted(key)}", hint)
+            reading.report(
+                reading.key(*path, key), "unknown-key", f"expected {listed(known)}, found {quoted(key)}", hint
+            )
         if not strange:
             reading.report(reading.place(*path), code, f"expected one of {listed(known)}, found {len(value)} keys")
         return

@@ -51,7 +51,7 @@ class NoPathError(Exception):
 
 
 def clock_path(records: Iterable[Record], start: str, moment: Moment) -> Path:
-    """The one way from the record `start` to the rows that hold `moment`; raises `NoPathError` where there is not one."""
+    """The one way from the record `start` to the rows that hold `moment`; `NoPathError` where there is not one."""
     if moment.record is None:
         return Path()
     known = {record.name: record for record in records}
@@ -59,7 +59,9 @@ def clock_path(records: Iterable[Record], start: str, moment: Moment) -> Path:
         message = f"there is no record {quoted(moment.record)}"
         raise NoPathError("unknown-record", message, nearest(moment.record, known, "known records"))
     if start not in known:
-        raise NoPathError("unknown-record", f"there is no record {quoted(start)}", nearest(start, known, "known records"))
+        raise NoPathError(
+            "unknown-record", f"there is no record {quoted(start)}", nearest(start, known, "known records")
+        )
     found = _upwards(known, start, moment.record) if moment.which is None else _around(known, start, moment.record)
     if not found:
         raise _no_path(known, start, moment)
@@ -140,9 +142,7 @@ def _around(known: Mapping[str, Record], start: str, target: str) -> list[Path]:
     return []
 
 
-def _descend(
-    known: Mapping[str, Record], base: str, target: str, above: frozenset[str], way: Path
-) -> Iterator[Path]:
+def _descend(known: Mapping[str, Record], base: str, target: str, above: frozenset[str], way: Path) -> Iterator[Path]:
     """Every way down of at least one step that passes no record twice."""
     for step in _downs(known, _end(way, base)):
         longer = Path((*way.steps, step))

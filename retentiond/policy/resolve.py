@@ -96,9 +96,7 @@ def _records(document: FileDocument, reading: Reading, default_timezone: str) ->
     return {name: _record(name, record, set(said), reading, (zone, plausible)) for name, record in said.items()}
 
 
-def _record(
-    name: str, said: RecordDocument, names: set[str], reading: Reading, defaults: tuple[str, date]
-) -> Record:
+def _record(name: str, said: RecordDocument, names: set[str], reading: Reading, defaults: tuple[str, date]) -> Record:
     where = ("records", name)
     if not IDENTIFIER.fullmatch(name):
         message = f"{quoted(name)} is no name of a record"
@@ -106,7 +104,9 @@ def _record(
     for key in ("cascade", "key", "source"):
         _check_once(list(getattr(said, key) or ()), (*where, key), reading)
     if said.held and said.held == said.marker:
-        reading.report(reading.place(*where, "marker"), "duplicate-name", "`held` and `marker` are two columns, not one")
+        reading.report(
+            reading.place(*where, "marker"), "duplicate-name", "`held` and `marker` are two columns, not one"
+        )
     subject_type, subject_column = _subject(name, said)
     return Record(
         name=name,

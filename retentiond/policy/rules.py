@@ -154,7 +154,12 @@ class RuleResolver:
             report(place(*path, "keep"), "missing-statute", "`at least` needs the `statute` that demands it", hint)
         if said.columns and not keep.floor:
             message = "`columns` limits a floor, and this rule keeps nothing for sure"
-            report(self.reading.key(*path, "columns"), "columns-without-floor", message, "write `at least …`, or clear them")
+            report(
+                self.reading.key(*path, "columns"),
+                "columns-without-floor",
+                message,
+                "write `at least …`, or clear them",
+            )
         if action and action.verb == "nothing" and not keep.floor:
             message = "`then: nothing` stands only beside `at least`"
             report(place(*path, "then"), "bad-then", message, "say what happens when the time is over")
@@ -166,8 +171,7 @@ def _length(period: Period) -> timedelta:
 
 
 def _basis(said: str | None) -> Basis | None:
-    bases: tuple[Basis, ...] = BASES
-    return next((basis for basis in bases if basis == said), None)
+    return next((basis for basis in BASES if basis == said), None)
 
 
 def _statute(said: RuleDocument) -> Statute | None:

@@ -11,7 +11,9 @@ from retentiond.policy.wording import nearest, quoted
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
-_FORMS = "daily at HH:MM, every N minutes, every N hours, weekly on DAY at HH:MM, monthly on D at HH:MM, or a crontab line"
+_FORMS = (
+    "daily at HH:MM, every N minutes, every N hours, weekly on DAY at HH:MM, monthly on D at HH:MM, or a crontab line"
+)
 _TIME = r"([0-9]{1,2}):([0-9]{2})"
 _DAILY = re.compile(rf"daily at {_TIME}")
 _EVERY = re.compile(r"every ([0-9]+) (minute|hour)s?")
@@ -47,7 +49,7 @@ def parse_schedule(text: str) -> Schedule:
         return Schedule(said, timedelta(days=31), crontab=f"{_time(found[2], found[3])} {found[1]} * *")
     if len(said.split(" ")) == 5 and re.match(r"[0-9*]", said):
         return Schedule(said, _longest_gap(said), crontab=said)
-    _refuse(f"{quoted(text)} is no schedule", f"expected {_FORMS}")
+    return _refuse(f"{quoted(text)} is no schedule", f"expected {_FORMS}")
 
 
 def _refuse(message: str, hint: str = "") -> NoReturn:
@@ -75,7 +77,9 @@ def _longest_gap(crontab: str) -> timedelta:
     try:
         runs = list(islice(CronSim(crontab, datetime(2024, 1, 1, tzinfo=UTC)), 200))
     except CronSimError as error:
-        raise NotUnderstoodError("bad-schedule", f"{quoted(crontab)} is no crontab line: {error}".rstrip(": ")) from None
+        raise NotUnderstoodError(
+            "bad-schedule", f"{quoted(crontab)} is no crontab line: {error}".rstrip(": ")
+        ) from None
     if len(runs) < 2:
         _refuse(f"{quoted(crontab)} never comes round")
     return max(later - earlier for earlier, later in pairwise(runs))
