@@ -147,7 +147,7 @@ def _is_ours(path: Path) -> bool:
     if path.is_symlink():
         return False
     if path.is_file():
-        return path.name in (MARK, SETTINGS) or path.name in {STATE + end for end in SIDE_FILES}
+        return path.name in (MARK, SETTINGS) or path.name.startswith(STATE)
     if path.name in COMPANIES:
         return all(entry.is_file() and entry.name.endswith(tuple(".db" + end for end in SIDE_FILES))
                    for entry in path.iterdir())  # fmt: skip
