@@ -15,23 +15,27 @@ _ANY = re.compile(r"\\([_%])|([_%])|(.)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Rights:
-    """Which tables' triggers are shown to the role: all of them, or the named ones."""
+    """Whether the role may read the whole database; which tables' triggers are shown to it: all, or the named ones."""
 
+    whole_database: bool
     all_triggers: bool
     triggers_of: frozenset[str]
 
     @classmethod
     def of(cls, connection: sa.Connection, database: str) -> "Rights":
         """The rights of the session's role, read from its own grants (and those of the role that is active)."""
+        everywhere: set[str] = set()
         named: set[str] = set()
         for (line,) in connection.execute(sql.GRANTS):
             found = _GRANT.match(line)
-            if found is None or not _covers(found["rights"], "TRIGGER") or not _matches(found["database"], database):
+            if found is None or not _matches(found["database"], database):
                 continue
+            granted = {right for right in ("SELECT", "TRIGGER") if _covers(found["rights"], right)}
             if found["table"] == "*":
-                return cls(True, frozenset())
-            named.add(_unquoted(found["table"]))
-        return cls(False, frozenset(named))
+                everywhere |= granted
+            elif "TRIGGER" in granted:
+                named.add(_unquoted(found["table"]))
+        return cls("SELECT" in everywhere, "TRIGGER" in everywhere, frozenset(named))
 
     def sees_triggers(self, table: str) -> bool:
         """True where the triggers of that table are shown."""

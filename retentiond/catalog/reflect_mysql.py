@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from retentiond.catalog import sql_mysql as sql
+from retentiond.catalog.create_text import read_table
 from retentiond.catalog.model import (
     Catalog,
     Check,
@@ -29,6 +31,9 @@ from retentiond.catalog.model import (
 from retentiond.catalog.mysql_keys import read_foreign_keys
 from retentiond.catalog.mysql_rights import Rights
 from retentiond.catalog.mysql_types import family_of
+from retentiond.catalog.trigger_text import Name, touched
+
+_TABLE_DENIED = 1142
 
 _Rows = dict[str, list[Any]]
 
@@ -39,8 +44,10 @@ def read(connection: sa.Connection, source: str) -> Catalog:
     dialect: Dialect = "mariadb" if "MariaDB" in server.version else "mysql"
     listed = [row for row in connection.execute(sql.TABLES).all() if row.type in sql.KINDS]
     keys, complete = read_foreign_keys(connection, dialect, server, {row.name for row in listed})
-    parts = _Parts.of(connection, dialect, keys)
     rights = Rights.of(connection, server.database)
+    parts = _Parts.of(connection, dialect, keys)
+    if not rights.whole_database:
+        parts.checks.update(_checks_one_by_one(connection, [row.name for row in listed if row.type != "VIEW"]))
     tables = {row.name: parts.table(row, rights) for row in listed}
     incoming = incoming_keys(tables)
     for key in keys:
@@ -60,6 +67,7 @@ def read(connection: sa.Connection, source: str) -> Catalog:
 class _Parts:
     """What belongs to tables, by the table's name."""
 
+    dialect: Dialect
     columns: _Rows
     primary_keys: _Rows
     indexes: _Rows
@@ -76,6 +84,7 @@ class _Parts:
         for key in keys:
             foreign_keys[key.table].append(key)
         return cls(
+            dialect=dialect,
             columns=_by_table(connection.execute(sql.COLUMNS)),
             primary_keys=_by_table(row for row in statistics if row.name == "PRIMARY"),
             indexes=_by_table(row for row in statistics if row.name != "PRIMARY"),
@@ -98,13 +107,34 @@ class _Parts:
             foreign_keys=tuple(self.foreign_keys.get(row.name, ())),
             indexes=tuple(_indexes(self.indexes.get(row.name, ()))),
             checks=checks,
-            triggers=tuple(_trigger(trigger) for trigger in self.triggers.get(row.name, ())),
+            triggers=tuple(_trigger(trigger, self.dialect) for trigger in self.triggers.get(row.name, ())),
             partitioning=_partitioning(partitions),
             engine=row.engine,
             system_versioned=row.type == "SYSTEM VERSIONED",
             estimated_rows=None if view else row.estimate,
             triggers_known=view or rights.sees_triggers(row.name),
         )
+
+
+def _checks_one_by_one(connection: sa.Connection, tables: Iterable[str]) -> dict[str, list[Any]]:
+    """CHECKs out of SHOW CREATE TABLE: a role with rights on single tables finds none in the information schema."""
+    found = {}
+    for table in tables:
+        name = table.replace("`", "``").replace("%", "%%")
+        try:
+            spoken = connection.exec_driver_sql(f"SHOW CREATE TABLE `{name}`").one()[1]
+        except OperationalError as error:
+            if error.orig is None or error.orig.args[0] != _TABLE_DENIED:
+                raise
+            continue
+        checks = read_table(spoken).checks
+        found[table] = [Check(check or f"{table}_check", _inside(words)) for check, words in checks]
+    return found
+
+
+def _inside(check: str) -> str:
+    """The condition of `CHECK (…)`, as the information schema gives it."""
+    return check[check.index("(") + 1 : -1].strip()
 
 
 def _by_table(rows: Iterable[Any]) -> _Rows:
@@ -147,12 +177,24 @@ def _indexes(parts: Iterable[Any]) -> Iterable[Index]:
         )
 
 
-def _trigger(row: Any) -> Trigger:
+def _trigger(row: Any, dialect: Dialect) -> Trigger:
     # Without the TRIGGER right a trigger has a name, but neither body nor definer.
     parts = (row.timing, row.event, row.body, row.definer, row.sql_mode, row.place)
     text = "\0".join(str(part or "") for part in parts)
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-    return Trigger(name=row.name, kind="trigger", timing=row.timing, events=(row.event,), digest=digest)
+    names = touched(row.body, dialect) if row.body else None
+    return Trigger(
+        name=row.name,
+        kind="trigger",
+        timing=row.timing,
+        events=(row.event,),
+        digest=digest,
+        touches=None if names is None else tuple(_local_name(name, row.database) for name in names),
+    )
+
+
+def _local_name(name: Name, database: str) -> str:
+    return name[-1] if name[0] == database or len(name) == 1 else ".".join(name)
 
 
 def _partitioning(rows: Iterable[Any]) -> Partitioning | None:

@@ -26,6 +26,7 @@ from retentiond.catalog.model import (
     Trigger,
     incoming_keys,
 )
+from retentiond.catalog.trigger_text import Name, touched
 
 _KINDS: dict[str, TableKind] = {
     "r": "table",
@@ -38,6 +39,11 @@ _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", 
 _STRATEGIES = {"r": "RANGE", "l": "LIST", "h": "HASH"}
 _RULE_EVENTS = {"1": "SELECT", "2": "UPDATE", "3": "INSERT", "4": "DELETE"}
 _TRIGGER_EVENTS = {4: "INSERT", 8: "DELETE", 16: "UPDATE", 32: "TRUNCATE"}
+_HARMLESS_FUNCTIONS = (
+    "suppress_redundant_updates_trigger",
+    "tsvector_update_trigger_byid",
+    "tsvector_update_trigger_bycolumn",
+)
 _FIRES_FOR_US = ("O", "A")  # always, or in sessions that are no replica
 
 _FAMILIES = {
@@ -61,8 +67,9 @@ _Rows = Mapping[int, list[Any]]
 def read(connection: sa.Connection, source: str) -> Catalog:
     """The catalog of every schema that is not the system's, a session's own or ours."""
     server = connection.execute(sql.SERVER).one()
-    parts = _Parts.of(connection)
-    tables = {table.name: table for row in connection.execute(sql.TABLES) for table in (parts.table(row),)}
+    relations = connection.execute(sql.TABLES).all()
+    parts = _Parts.of(connection, relations)
+    tables = {_qualified(row.schema, row.name): parts.table(row) for row in relations}
     return Catalog(
         source=source,
         dialect="postgresql",
@@ -89,6 +96,7 @@ def _default_schema(server: Any) -> str:
 class _Parts:
     """What belongs to tables, by the table's oid."""
 
+    names: frozenset[str]
     columns: _Rows
     domains: Mapping[int, Any]
     domain_checks: _Rows
@@ -101,10 +109,11 @@ class _Parts:
     children: _Rows
 
     @classmethod
-    def of(cls, connection: sa.Connection) -> "_Parts":
+    def of(cls, connection: sa.Connection, relations: Iterable[Any]) -> "_Parts":
         """All parts, one question each."""
         inheritance = connection.execute(sql.INHERITANCE).all()
         return cls(
+            names=frozenset(_qualified(row.schema, row.name) for row in relations),
             columns=_by(connection.execute(sql.COLUMNS), "relation"),
             domains={row.domain: row for row in connection.execute(sql.DOMAINS)},
             domain_checks=_by(connection.execute(sql.DOMAIN_CHECKS), "domain"),
@@ -140,7 +149,7 @@ class _Parts:
                 *(check for column, _, _ in columns for check in self._domain_checks(column)),
             ),
             triggers=(
-                *(_trigger(trigger) for trigger in self.triggers.get(row.relation, ())),
+                *(self._trigger(trigger) for trigger in self.triggers.get(row.relation, ())),
                 *(_rule(rule) for rule in self.rules.get(row.relation, ())),
             ),
             row_security=row.row_security,
@@ -150,6 +159,37 @@ class _Parts:
             partitioning=_partitioning(row, numbered, children),
             estimated_rows=self._estimate(row.relation, row.estimate),
         )
+
+    def _trigger(self, row: Any) -> Trigger:
+        return Trigger(
+            name=row.name,
+            kind="trigger",
+            timing="BEFORE" if row.flags & 2 else "INSTEAD OF" if row.flags & 64 else "AFTER",
+            events=tuple(event for bit, event in _TRIGGER_EVENTS.items() if row.flags & bit),
+            digest=_digest(row.enabled, row.definition, row.digested),
+            enabled=row.enabled in _FIRES_FOR_US,
+            touches=self._touches(row),
+        )
+
+    def _touches(self, row: Any) -> tuple[str, ...] | None:
+        """The tables that a PL/pgSQL function names for a change."""
+        if row.language == "internal" and row.body in _HARMLESS_FUNCTIONS:
+            return ()
+        found = touched(row.body, "postgresql") if row.language == "plpgsql" else None
+        names = [self._resolved(name, row.settings or ()) for name in found or ()]
+        return None if found is None or None in names else tuple(name for name in names if name is not None)
+
+    def _resolved(self, name: Name, settings: Iterable[str]) -> str | None:
+        """The table meant: named in full, or found on the function's own search path."""
+        if len(name) == 2:
+            folded = _qualified(*name)
+            return folded if folded in self.names else None
+        for setting in settings:
+            key, _, value = setting.partition("=")
+            if key == "search_path":
+                paths = (_qualified(schema.strip().strip('"'), name[0]) for schema in value.split(","))
+                return next((path for path in paths if path in self.names), None)
+        return None
 
     def _base(self, column: Any) -> tuple[Any, bool]:
         """The type below all domains, and whether one of them forbids NULL."""
@@ -229,17 +269,6 @@ def _index(numbered: Mapping[int, str], row: Any) -> Index:
         where=row.condition,
         method=row.method,
         nulls_distinct=not row.nulls_not_distinct,
-    )
-
-
-def _trigger(row: Any) -> Trigger:
-    return Trigger(
-        name=row.name,
-        kind="trigger",
-        timing="BEFORE" if row.flags & 2 else "INSTEAD OF" if row.flags & 64 else "AFTER",
-        events=tuple(event for bit, event in _TRIGGER_EVENTS.items() if row.flags & bit),
-        digest=_digest(row.enabled, row.definition, row.body),
-        enabled=row.enabled in _FIRES_FOR_US,
     )
 
 

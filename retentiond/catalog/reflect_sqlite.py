@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from retentiond.catalog.create_text import TableText, read_condition, read_table, read_trigger
 from retentiond.catalog.model import Catalog, Check, Column, ForeignKey, Index, Table, TableKind, Trigger, incoming_keys
-from retentiond.catalog.sqlite_text import TableText, read_condition, read_table, read_trigger
 from retentiond.catalog.sqlite_types import family_of, length_of
+from retentiond.catalog.trigger_text import sqlite_body, touched
 
 _OBJECTS = sa.text(r"""
     SELECT type, name, tbl_name AS table_name, coalesce(sql, '') AS sql
@@ -123,9 +124,21 @@ class _Parts:
             foreign_keys=tuple(self._foreign_keys(name, deferrable=text.deferred)),
             indexes=tuple(self._indexes(indexes)),
             checks=tuple(Check(check or f"{name}_check", words) for check, words in text.checks),
-            triggers=tuple(_trigger(trigger) for trigger in self.triggers.get(name, ())),
+            triggers=tuple(self._trigger(trigger) for trigger in self.triggers.get(name, ())),
             engine=None if row.type in ("table", "view") else row.type,
             estimated_rows=self.estimates.get(name),
+        )
+
+    def _trigger(self, row: Any) -> Trigger:
+        timing, event = read_trigger(row.sql)
+        names = touched(sqlite_body(row.sql), "sqlite")
+        return Trigger(
+            name=row.name,
+            kind="trigger",
+            timing=timing,
+            events=(event,),
+            digest=hashlib.sha256(row.sql.encode("utf-8", "surrogateescape")).hexdigest(),
+            touches=None if names is None else tuple(self.spelled.get(name[-1].lower(), name[-1]) for name in names),
         )
 
     def _foreign_keys(self, table: str, *, deferrable: bool) -> Iterable[ForeignKey]:
@@ -198,12 +211,6 @@ def _column(row: Any, text: TableText, filled: Iterable[str]) -> Column:
         generated=row.hidden in _GENERATED,
         collation=None if collation == "BINARY" else collation,
     )
-
-
-def _trigger(row: Any) -> Trigger:
-    timing, event = read_trigger(row.sql)
-    digest = hashlib.sha256(row.sql.encode("utf-8", "surrogateescape")).hexdigest()
-    return Trigger(name=row.name, kind="trigger", timing=timing, events=(event,), digest=digest)
 
 
 def _estimates(connection: sa.Connection) -> dict[str, int]:

@@ -50,7 +50,8 @@ CHECKS_MYSQL = text("""
 """)
 
 TRIGGERS = text("""
-    SELECT EVENT_OBJECT_TABLE AS table_name, TRIGGER_NAME AS name, ACTION_TIMING AS timing, EVENT_MANIPULATION AS event,
+    SELECT EVENT_OBJECT_SCHEMA AS `database`, EVENT_OBJECT_TABLE AS table_name, TRIGGER_NAME AS name,
+           ACTION_TIMING AS timing, EVENT_MANIPULATION AS event,
            ACTION_STATEMENT AS body, DEFINER AS definer, SQL_MODE AS sql_mode, ACTION_ORDER AS place
       FROM information_schema.TRIGGERS
      WHERE EVENT_OBJECT_SCHEMA = DATABASE()
@@ -65,35 +66,42 @@ PARTITIONS = text("""
      ORDER BY TABLE_NAME, PARTITION_ORDINAL_POSITION, SUBPARTITION_ORDINAL_POSITION
 """)
 
-# Both questions on keys take those that leave this database and those that come from another one.
-KEYS = text("""
-    SELECT u.CONSTRAINT_NAME AS id, u.TABLE_SCHEMA AS child_schema, u.TABLE_NAME AS child,
-           u.COLUMN_NAME AS `column`, u.REFERENCED_TABLE_SCHEMA AS referenced_schema,
-           u.REFERENCED_TABLE_NAME AS referenced_name, u.REFERENCED_COLUMN_NAME AS referenced_column,
-           r.DELETE_RULE AS on_delete, r.UPDATE_RULE AS on_update
-      FROM information_schema.KEY_COLUMN_USAGE AS u
-           LEFT JOIN information_schema.REFERENTIAL_CONSTRAINTS AS r
-             ON r.CONSTRAINT_SCHEMA = u.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = u.CONSTRAINT_NAME
-            AND r.TABLE_NAME = u.TABLE_NAME
-     WHERE u.REFERENCED_TABLE_NAME IS NOT NULL
-       AND (u.TABLE_SCHEMA = DATABASE() OR u.REFERENCED_TABLE_SCHEMA = DATABASE())
-     ORDER BY u.TABLE_SCHEMA, u.TABLE_NAME, u.CONSTRAINT_NAME, u.ORDINAL_POSITION
+# Keys that leave this database and keys that come from another one. Joined in Python: the server joins these views row
+# by row (3,000 keys: 2 s instead of 0.05).
+KEY_COLUMNS = text("""
+    SELECT CONSTRAINT_NAME AS name, TABLE_SCHEMA AS child_schema, TABLE_NAME AS child, COLUMN_NAME AS `column`,
+           REFERENCED_TABLE_SCHEMA AS parent_schema, REFERENCED_TABLE_NAME AS parent,
+           REFERENCED_COLUMN_NAME AS referenced_column
+      FROM information_schema.KEY_COLUMN_USAGE
+     WHERE REFERENCED_TABLE_NAME IS NOT NULL
+       AND (TABLE_SCHEMA = DATABASE() OR REFERENCED_TABLE_SCHEMA = DATABASE())
+     ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION
+""")
+KEY_RULES = text("""
+    SELECT CONSTRAINT_NAME AS name, CONSTRAINT_SCHEMA AS child_schema, TABLE_NAME AS child,
+           DELETE_RULE AS on_delete, UPDATE_RULE AS on_update
+      FROM information_schema.REFERENTIAL_CONSTRAINTS
+     WHERE CONSTRAINT_SCHEMA = DATABASE() OR UNIQUE_CONSTRAINT_SCHEMA = DATABASE()
 """)
 
-INNODB_KEYS_MARIADB = text("""
-    SELECT f.ID AS id, '' AS child_schema, f.FOR_NAME AS child, f.REF_NAME AS parent, f.TYPE AS flags,
-           c.FOR_COL_NAME AS `column`, c.REF_COL_NAME AS referenced_column
-      FROM information_schema.INNODB_SYS_FOREIGN AS f
-           JOIN information_schema.INNODB_SYS_FOREIGN_COLS AS c ON c.ID = f.ID
-     ORDER BY f.FOR_NAME, f.ID, c.POS
-""")
-INNODB_KEYS_MYSQL = text("""
-    SELECT f.ID AS id, '' AS child_schema, f.FOR_NAME AS child, f.REF_NAME AS parent, f.TYPE AS flags,
-           c.FOR_COL_NAME AS `column`, c.REF_COL_NAME AS referenced_column
-      FROM information_schema.INNODB_FOREIGN AS f
-           JOIN information_schema.INNODB_FOREIGN_COLS AS c ON c.ID = f.ID
-     ORDER BY f.FOR_NAME, f.ID, c.POS
-""")
+_INNODB_KEYS = """
+    SELECT ID AS id, FOR_NAME AS child, REF_NAME AS parent, TYPE AS flags
+      FROM information_schema.{0}
+     ORDER BY FOR_NAME, ID
+"""
+_INNODB_KEY_COLUMNS = """
+    SELECT ID AS id, FOR_COL_NAME AS `column`, REF_COL_NAME AS referenced_column
+      FROM information_schema.{0}
+     ORDER BY ID, POS
+"""
+INNODB_KEYS = {
+    "mariadb": text(_INNODB_KEYS.format("INNODB_SYS_FOREIGN")),
+    "mysql": text(_INNODB_KEYS.format("INNODB_FOREIGN")),
+}
+INNODB_KEY_COLUMNS = {
+    "mariadb": text(_INNODB_KEY_COLUMNS.format("INNODB_SYS_FOREIGN_COLS")),
+    "mysql": text(_INNODB_KEY_COLUMNS.format("INNODB_FOREIGN_COLS")),
+}
 
 GRANTS = text("SHOW GRANTS")
 

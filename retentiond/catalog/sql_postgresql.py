@@ -108,9 +108,10 @@ INDEXES = _question("""
 # tgparentid: a partition's copy of its parent's trigger.
 TRIGGERS = _question("""
     SELECT t.tgrelid AS relation, t.tgname::text AS name, t.tgtype AS flags, t.tgenabled::text AS enabled,
-           pg_get_triggerdef(t.oid) AS definition, concat(p.prosrc, p.probin, p.proconfig::text) AS body
+           pg_get_triggerdef(t.oid) AS definition, concat(p.prosrc, p.probin, p.proconfig::text) AS digested,
+           p.prosrc AS body, l.lanname::text AS language, p.proconfig AS settings
       FROM <relations> JOIN pg_trigger AS t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgparentid = 0
-           JOIN pg_proc AS p ON p.oid = t.tgfoid
+           JOIN pg_proc AS p ON p.oid = t.tgfoid JOIN pg_language AS l ON l.oid = p.prolang
      ORDER BY t.tgrelid, t.tgname
 """)
 

@@ -1,4 +1,4 @@
-"""Reading what SQLite keeps only as the text of a CREATE statement: checks, collations, deferred keys, triggers."""
+"""Reading what an engine tells only as the text of a CREATE statement: checks, collations, deferred keys, triggers."""
 
 import re
 from collections.abc import Iterator, Sequence
