@@ -80,7 +80,7 @@ def _word_before(text: str, start: int) -> str:
     """The word that says what the number is, in small letters; "" where none stands close before it."""
     found = list(_WORD.finditer(text, max(0, start - _LOOK_BACK), start))
     at = start
-    for word in reversed(found[-2:]):
+    for word in reversed(found[-3:]):
         if at - word.end() > 3:
             return ""
         if word[0].lower() not in _NUMBER:
