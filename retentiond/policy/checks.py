@@ -143,10 +143,13 @@ def _check_cascade(policy: Policy, record: Record, reading: Reading) -> None:
 
 def _check_own_clock(policy: Policy, rule: Rule, reading: Reading) -> None:
     """A cascade over sources runs first, in a transaction of its own; it must not take the rule's clock with it."""
+    own = set(policy.record(rule.record).sources)
+    if not own:
+        return
     elsewhere = {
         record.name
         for record, parent in destroyed(policy, rule)
-        if parent is not None and record.sources and record.sources != policy.record(rule.record).sources
+        if record.sources and parent is not None and not set(record.sources) & own
     }
     for place, term in enumerate(rule.keep.terms):
         try:

@@ -139,18 +139,20 @@ def _parsed(text: str) -> "exp.Expr":
     import sqlglot  # noqa: PLC0415 - see above
     from sqlglot import exp  # noqa: PLC0415 - see above
 
-    _check_tokens(sqlglot.tokenize(text))
+    _check_tokens(sqlglot.tokenize(text), text)
     return sqlglot.maybe_parse(text, into=exp.Condition)
 
 
-def _check_tokens(tokens: "Sequence[Token]") -> None:
+def _check_tokens(tokens: "Sequence[Token]", text: str) -> None:
     """Refuse what the tree no longer shows."""
     from sqlglot import TokenType  # noqa: PLC0415 - see above
 
     for place, token in enumerate(tokens):
         word = token.text
         if token.comments or token.token_type == TokenType.HINT:
-            _refuse("comments are not allowed in a condition", offset=token.start)
+            behind = re.search(r"--|/\*", text[token.end :])
+            offset = token.end + behind.start() if behind else 0
+            _refuse("comments are not allowed in a condition", offset=offset)
         if token.token_type == TokenType.SEMICOLON:
             _refuse("a condition is one expression, without `;`", offset=token.start)
         if token.token_type == TokenType.NOT and word == "!":

@@ -23,6 +23,8 @@ def destroyed(policy: Policy, rule: Rule) -> tuple[tuple[Record, Record | None],
 
 def same_table(one: Record, other: Record) -> bool:
     """True where both records surely lie on one table of one source; of two globs only the compiler knows."""
+    if one.name == other.name:
+        return True
     return one.table == other.table and any(
         left == right or fnmatchcase(left, right) or fnmatchcase(right, left)
         for left in one.sources

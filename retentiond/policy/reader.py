@@ -46,6 +46,10 @@ class Reading:
         """True where the file says something there that could not be read; nothing may be concluded from it."""
         return any(path[:end] in self.lost for end in range(len(path) + 1))
 
+    def unsure_within(self, *path: str | int) -> bool:
+        """True where anything at or below that path could not be read."""
+        return self.unsure(*path) or any(lost[: len(path)] == path for lost in self.lost)
+
     def place(self, *path: str | int) -> Position:
         """The position of the deepest known part of that path."""
         for end in range(len(path), 0, -1):
@@ -123,14 +127,17 @@ def _sections(raw: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any], type[
     for pattern, section in SECTIONS.items():
         found: list[tuple[Path, Any]] = [((), raw)]
         for part in pattern:
-            found = [
-                ((*path, key), inner) for path, value in found for key, inner in _children(value) if part in ("*", key)
-            ]
+            found = [((*path, key), inner) for path, value in found for key, inner in _children(value, pattern, part)]
         yield from ((path, value, section) for path, value in found if isinstance(value, dict))
 
 
-def _children(value: Any) -> list[tuple[str | int, Any]]:
-    return list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+def _children(value: Any, pattern: tuple[str, ...], part: str) -> list[tuple[str | int, Any]]:
+    """The entries of a mapping, or the items of a list, that this part of a pattern means."""
+    if part != "*":
+        return [(part, value[part])] if isinstance(value, dict) and part in value else []
+    if pattern[0] in ("records", "promises"):
+        return list(value.items()) if isinstance(value, dict) else []
+    return list(enumerate(value)) if isinstance(value, list) else []
 
 
 def _check_keys(path: Path, table: dict[str, Any], section: type[Section], reading: Reading) -> None:

@@ -92,7 +92,6 @@ class RuleResolver:
             return None
         if isinstance(said.keep, str):
             keep = understand(parse_keep, where, said.keep, self.reading)
-            places = [where]
         else:
             which = "whichever comes first" if isinstance(said.keep, FirstOf) else "whichever comes last"
             places = [(*where, which, place) for place in range(len(said.keep.terms))]
@@ -100,12 +99,14 @@ class RuleResolver:
                 understand(parse_term, place, text, self.reading)
                 for place, text in zip(places, said.keep.terms, strict=True)
             ]
+            for term, place in zip(terms, places, strict=True):
+                if term and record:
+                    self.check_clock(term, place, record)
             found = tuple(term for term in terms if term)
             keep = Keep(found, "first" if isinstance(said.keep, FirstOf) else "last", floor=False)
-            keep = keep if len(found) == len(terms) else None
+            return keep if len(found) == len(terms) else None
         if keep and record:
-            for term, place in zip(keep.terms, places, strict=True):
-                self.check_clock(term, place, record)
+            self.check_clock(keep.terms[0], where, record)
         return keep
 
     def check_clock(self, term: Term, place: Path, record: Record) -> None:
@@ -123,7 +124,7 @@ class RuleResolver:
 
     def unsure_links(self) -> bool:
         """True where some record's relations could not be read."""
-        return any(self.reading.unsure("records", name, "belongs_to") for name in self.records)
+        return any(self.reading.unsure_within("records", name, "belongs_to") for name in self.records)
 
     def where(self, said: RuleDocument, path: Path) -> Where | None:
         if said.where is None:
@@ -163,6 +164,7 @@ class RuleResolver:
         if action and action.verb == "nothing" and not keep.floor:
             message = "`then: nothing` stands only beside `at least`"
             report(place(*path, "then"), "bad-then", message, "say what happens when the time is over")
+            self.reading.lost.add(path)
 
 
 def _length(period: Period) -> timedelta:
