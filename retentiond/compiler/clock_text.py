@@ -123,16 +123,6 @@ def decode_order_value(text: str) -> date | datetime:
     return moment.replace(tzinfo=UTC) if tag == "Z" else moment
 
 
-def pattern_fits(pattern: str) -> bool:
-    """True where a format has a four-digit year, a month and a day once, and only fixed-width parts (%f last)."""
-    parts = re.findall(r"%.", pattern)
-    known = all(part in _WIDTHS or part == "%f" for part in parts)
-    once = len(parts) == len(set(parts)) and {"%Y", "%m", "%d"} <= set(parts)
-    nested = ("%M" not in parts or "%H" in parts) and ("%S" not in parts or "%M" in parts)
-    fraction = "%f" not in parts or ("%S" in parts and pattern.endswith("%f"))
-    return known and once and nested and fraction and ("%H" not in parts or "%M" in parts)
-
-
 def _rearranged(text: ColumnElement[str], pattern: str) -> ColumnElement[str]:
     """The ISO form of a text of the pattern's shape, put together from its parts."""
     places = _places(pattern)

@@ -1,8 +1,7 @@
 """What a column may be as a clock: its type, or its type and a declared format, or not at all."""
 
 from retentiond.catalog.model import Column, Family
-from retentiond.compiler.clock_text import pattern_fits
-from retentiond.policy.clocks import ClockType
+from retentiond.policy.clocks import ClockType, pattern_fault, type_of_format
 
 _BY_TYPE = {
     Family.DATE: ClockType.DATE,
@@ -11,7 +10,7 @@ _BY_TYPE = {
     Family.TEXT_DATE: ClockType.TEXT_DATE,
     Family.TEXT_DATETIME: ClockType.TEXT_DATETIME,
 }
-_EPOCHS = {"epoch s": ClockType.EPOCH_S, "epoch ms": ClockType.EPOCH_MS}
+_EPOCHS = (ClockType.EPOCH_S, ClockType.EPOCH_MS)
 _NUMBERS = (Family.INTEGER, Family.DECIMAL, Family.FLOAT)
 _TEXTS = (Family.TEXT, Family.TEXT_DATE, Family.TEXT_DATETIME)
 
@@ -24,18 +23,14 @@ def clock_type(column: Column, clock_format: str | None) -> ClockType | str:
         return f"a column of type {column.type or 'none'} needs a declared `format` to be a clock"
     if column.family in (Family.DATE, Family.NAIVE, Family.INSTANT):
         return f"a column of type {column.type} says itself what it is; remove its `format`"
-    if clock_format in _EPOCHS:
+    if type_of_format(clock_format) in _EPOCHS:
         untyped = column.family in (Family.TEXT_DATE, Family.TEXT_DATETIME, Family.OTHER)
         if column.family in _NUMBERS or untyped:
-            return _EPOCHS[clock_format]
+            return type_of_format(clock_format)
         return f"`{clock_format}` needs a column of numbers, not {column.type}"
     if column.family not in _TEXTS:
         return f"`{clock_format}` needs a column of text, not {column.type}"
-    if clock_format == "iso":
-        return ClockType.ISO
-    if pattern_fits(clock_format):
-        return ClockType.PATTERN
-    return (
-        f"the format {clock_format} must give a year (%Y), a month (%m) and a day (%d), with time parts only as "
-        "%H:%M[:%S[.%f]], each once and with leading zeros"
-    )
+    found = type_of_format(clock_format)
+    if found is ClockType.PATTERN and (fault := pattern_fault(clock_format)):
+        return f"the format {clock_format} cannot be read: {fault}"
+    return found

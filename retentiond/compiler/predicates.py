@@ -55,6 +55,11 @@ class Predicates:
         local = [floor for floor in self._step.keepers.floors if floor.clock.local]
         return sa.or_(sa.false(), *(floor_sql(floor, self.relation, self.table, self._at) for floor in local))
 
+    def floored_by_own_columns(self) -> ColumnElement[bool]:
+        """True where a floor on the row's own columns has not ended; what a changing statement can ask."""
+        own = [floor for floor in self._step.keepers.floors if not floor.clock.hops]
+        return sa.or_(sa.false(), *(floor_sql(floor, self.relation, self.table, self._at) for floor in own))
+
     def kept(self) -> ColumnElement[bool]:
         """True where the row is held or floored, as far as this source can tell."""
         return sa.or_(self.held(), self.floored())

@@ -1,6 +1,7 @@
 """The connected databases: engines by source, opened when first needed, and their catalogs."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,7 @@ from retentiond.catalog.connections import open_engine
 from retentiond.catalog.faults import errors_of
 from retentiond.catalog.model import Catalog
 from retentiond.catalog.reflection import reflect
+from retentiond.errors import UsageError
 from retentiond.settings import Settings
 
 
@@ -28,6 +30,14 @@ class Sources:
     def chunk_rows(self, name: str) -> int:
         """The most rows that one transaction on the source may change."""
         return self._settings.source(name).chunk_rows
+
+    @property
+    def keys_folder(self) -> Path:
+        """Where retentiond's keys are."""
+        folder = self._settings.ledger.keys
+        if folder is None:
+            raise UsageError("no folder for keys", hint="set `keys` under [ledger]", code="no-keys")
+        return folder
 
     def reading(self, name: str) -> sa.Engine:
         """An engine whose every transaction is read-only."""

@@ -1,0 +1,250 @@
+"""
+The write branch: what a chunk changes, and the second look before it may commit.
+
+Rows go by their full key and by the predicate repeated in the changing statement; what the database says it changed
+must be what was examined, or the chunk is rolled back.
+"""
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from retentiond.catalog.model import Family as ColumnFamily
+from retentiond.compiler.mask_context import MaskContext
+from retentiond.compiler.masks import mask_value
+from retentiond.compiler.masks_sql import set_sql
+from retentiond.compiler.plan import ClockRead, Job, Masking, Relation, Step
+from retentiond.compiler.statements import (
+    Key,
+    contradiction_statement,
+    delete_statement,
+    lock_related_statement,
+    lock_statement,
+    related_terms,
+    unlink_statement,
+    update_rows_statement,
+    update_statement,
+)
+from retentiond.compiler.tables import table_of
+from retentiond.compiler.verdicts import TermFlags
+from retentiond.engine.examine import Candidate
+from retentiond.engine.family import Family, Node, waves
+from retentiond.engine.session import Transaction
+from retentiond.engine.shipping import plain, ship
+from retentiond.errors import FailedError, TransientError
+
+_Item = TypeVar("_Item")
+_BATCH = 2000
+_SQLITE_DEFER = "PRAGMA defer_foreign_keys = ON"
+
+
+def lock(job: Job, at: datetime, transaction: Transaction, keys: Sequence[Key]) -> None:
+    """
+    Locks the rows of these keys and the related rows their decision rests on, so that what is read next stays true.
+
+    A rule on own columns alone locks nothing beforehand: its changing statement asks again, and needs fewer rights.
+    """
+    relation = job.step.relation
+    if relation.dialect == "sqlite":
+        # The first statement of a writing transaction takes the whole file.
+        transaction.fetch(job.source, lock_statement(relation, keys[:1]))
+        return
+    if not needs_lock(job):
+        return
+    transaction.fetch(job.source, lock_statement(relation, keys))
+    clocks = [*job.expiry.clocks, *(floor.clock for floor in job.step.keepers.floors)]
+    for clock in clocks:
+        if clock.hops and clock.local:
+            transaction.fetch(job.source, lock_related_statement(clock, relation, at, keys))
+
+
+def needs_lock(job: Job) -> bool:
+    """True where the decision rests on more than the row's own columns, or old values are read to make new ones."""
+    floors = any(floor.clock.hops for floor in job.step.keepers.floors)
+    return bool(job.cascade or job.step.masking or floors or related_terms(job.expiry.clocks))
+
+
+def destroy(job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate], family: Family, going: set[Node]) -> dict[str, int]:
+    """Deletes the rows and all that goes with them, children first; the rows that went, per table label."""
+    steps = {step.relation.label: step for step in job.cascade}
+    counts: dict[str, int] = {}
+    own = {candidate.key: candidate for candidate in due}
+    for wave in waves(job, family, going):
+        step = steps.get(wave.label)
+        if wave.unlink and step is not None:
+            _unlink(job, transaction, step, wave.keys, wave.unlink)
+            continue
+        chosen = [own[key] for key in wave.keys if wave.label == family.own and key in own]
+        others = [key for key in wave.keys if not (wave.label == family.own and key in own)]
+        gone = _delete_own(job, at, transaction, chosen) if chosen else 0
+        if others and step is not None:
+            gone += _delete_others(at, transaction, step, others)
+        counts[wave.label] = counts.get(wave.label, 0) + gone
+    return counts
+
+
+def mask(job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate], key: bytes) -> int:
+    """Masks the rows; how many were changed."""
+    masking, relation = job.step.masking, job.step.relation
+    assert masking is not None
+    table = table_of(relation)
+    fixed = _fixed_values(job, masking, relation, table, at)
+    computed = {name: method for name, method in masking.methods if name not in fixed}
+    changed = 0
+    for known, group in _by_known(job, due):
+        keys = [candidate.key for candidate in group]
+        if not computed:
+            changed += _count(transaction, job.source, update_statement(job.step, at, keys, known, fixed))
+            continue
+        statement = update_rows_statement(job.step, at, known, fixed, list(computed))
+        rows = [_masked(job, candidate, computed, key) for candidate in group]
+        changed += int(transaction.execute(job.source, statement, rows).rowcount)
+    _must_match(changed, len(due), relation.label)
+    return changed
+
+
+def masked_columns(masking: Masking) -> list[str]:
+    """The columns whose old values are needed to make the new ones."""
+    return [name for name, method in masking.methods if method.name not in ("empty", "constant")]
+
+
+def look_again(job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate]) -> None:
+    """
+    Reads the related rows under a fresh snapshot, and those of other sources for exactly these rows.
+
+    Raises:
+        TransientError: where one of them is not what the decision rested on; the chunk is rolled back and done again.
+    """
+    for index in related_terms(job.expiry.clocks):
+        clock = job.expiry.clocks[index]
+        if clock.local:
+            _look_at_related(clock, index, at, transaction, due)
+        else:
+            _ship_again(clock, index, at, transaction, due)
+
+
+def _look_at_related(clock: ClockRead, index: int, at: datetime, transaction: Transaction, due: Sequence[Candidate]) -> None:
+    for expected in ("due", "never"):
+        links = {c.links[index] for c in due if getattr(c.terms[index], expected) and c.links[index] is not None}
+        for piece in _batches(sorted(links, key=str)):
+            if transaction.fetch(clock.source, contradiction_statement(clock, at, piece, expected)):
+                raise _changed(clock)
+
+
+def _ship_again(clock: ClockRead, index: int, at: datetime, transaction: Transaction, due: Sequence[Candidate]) -> None:
+    found = {plain(candidate.links[index]): candidate.terms[index] for candidate in due}
+    answers = ship(clock, found, at, transaction.session.read)
+    if any(answers[link].flags != flags for link, flags in found.items()):
+        raise _changed(clock)
+
+
+def _changed(clock: ClockRead) -> TransientError:
+    return TransientError(
+        f"{clock.source}: a row that the clock {clock.term.clock.text} rests on changed meanwhile", code="changed-meanwhile"
+    )
+
+
+def _delete_own(job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate]) -> int:
+    gone = 0
+    for known, group in _by_known(job, due):
+        keys = [candidate.key for candidate in group]
+        gone += _count(transaction, job.source, delete_statement(job.step, at, keys, known))
+    if needs_lock(job) or job.step.relation.dialect == "sqlite":
+        _must_match(gone, len(due), job.step.relation.label)
+    return gone
+
+
+def _delete_others(at: datetime, transaction: Transaction, step: Step, keys: Sequence[Key]) -> int:
+    gone = 0
+    for piece in _batches(keys):
+        gone += _count(transaction, step.relation.source, delete_statement(step, at, piece, {}))
+    _must_match(gone, len(keys), step.relation.label)
+    return gone
+
+
+def _unlink(job: Job, transaction: Transaction, step: Step, keys: Sequence[Key], columns: Sequence[str]) -> None:
+    source = step.relation.source
+    if step.relation.dialect == "sqlite":
+        transaction.execute(source, sa.text(_SQLITE_DEFER))
+        return
+    for piece in _batches(keys):
+        transaction.execute(source, unlink_statement(step, piece, columns))
+
+
+def _by_known(job: Job, due: Sequence[Candidate]) -> Iterator[tuple[dict[int, TermFlags], list[Candidate]]]:
+    """The rows in groups for which the same was found of their related clocks."""
+    indexes = related_terms(job.expiry.clocks)
+    groups: dict[tuple[TermFlags, ...], list[Candidate]] = {}
+    for candidate in due:
+        groups.setdefault(tuple(candidate.terms[index] for index in indexes), []).append(candidate)
+    for flags, group in groups.items():
+        for piece in _batches(group):
+            yield dict(zip(indexes, flags, strict=True)), list(piece)
+
+
+def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]
+
+
+def _count(transaction: Transaction, source: str, statement: sa.Delete | sa.Update) -> int:
+    return int(transaction.execute(source, statement).rowcount)
+
+
+def _must_match(changed: int, expected: int, label: str) -> None:
+    if changed != expected:
+        raise FailedError(
+            f"{label}: the database changed {changed} of {expected} locked rows",
+            hint="a trigger, rule or row-level security stands in the way, or takes more",
+            code="count-mismatch",
+        )
+
+
+def _fixed_values(
+    job: Job, masking: Masking, relation: Relation, table: sa.FromClause, at: datetime
+) -> dict[str, object]:
+    """What is the same for every row: emptied and constant columns, and the marker."""
+    fixed: dict[str, object] = {}
+    for name, method in masking.methods:
+        expression = set_sql(method, relation.column(name), relation, table)
+        if expression is not None:
+            fixed[name] = expression
+    if masking.marker:
+        fixed[masking.marker] = _marker(relation.column(masking.marker).family, at, job.timezone, relation.dialect)
+    return fixed
+
+
+def _marker(family: ColumnFamily, at: datetime, timezone: str, dialect: str) -> object:
+    """What says that a row is done: true, or the run's instant in the column's own form."""
+    if family is ColumnFamily.BOOLEAN:
+        return True if dialect == "postgresql" else 1
+    if family is ColumnFamily.INSTANT:
+        return at if dialect == "postgresql" else at.replace(tzinfo=None)
+    local = at.astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
+    if family is ColumnFamily.DATE:
+        return local.date()
+    if family is ColumnFamily.TEXT_DATE:
+        return local.date().isoformat()
+    return local.isoformat(" ") if family is ColumnFamily.TEXT_DATETIME else local
+
+
+def _masked(job: Job, candidate: Candidate, computed: Mapping[str, Any], key: bytes) -> dict[str, Any]:
+    """One row's key and new values as parameters of `update_rows_statement`."""
+    relation = job.step.relation
+    row = {f"key_{index}": value for index, value in enumerate(candidate.key)}
+    for name, method in computed.items():
+        column = relation.column(name)
+        context = MaskContext(
+            family=column.family,
+            length=column.length,
+            key=key,
+            scope=job.policy,
+            random=secrets.token_bytes,
+            nullable=column.nullable,
+        )
+        row[f"new_{name}"] = mask_value(method, candidate.extra[name], context)
+    return row

@@ -1,0 +1,206 @@
+"""
+One chunk: lock, examine, and – in a real run only – change, look again, commit.
+
+The dry run is this code with the write branch off: the same keys, the same questions, the same counts.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from retentiond.compiler.plan import Job
+from retentiond.compiler.statements import Key
+from retentiond.engine import change, gate
+from retentiond.engine.count import Tally
+from retentiond.engine.examine import Candidate, examine
+from retentiond.engine.family import Family, Node, gather, needed_columns
+from retentiond.engine.session import Session, Transaction
+from retentiond.errors import FailedError, RetentiondError, TransientError
+
+_ATTEMPTS = 5
+_FIRST_PAUSE = 0.05  # seconds; doubled with each attempt
+
+# Codes of errors that one row's content brings about: SQLSTATE classes, MariaDB numbers, SQLite names, our own.
+_OF_A_ROW = ("22", "23", "P0", "09", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "mask", "count-mismatch", "bad-value")
+_OF_A_ROW_MYSQL = frozenset(
+    ["1048", "1062", "1169", "1216", "1217", "1264", "1265", "1292", "1364", "1366", "1367", "1406", "1411", "1451"]
+    + ["1452", "1525", "1586", "1644", "1690", "3819", "4025", "1205"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkResult:
+    """
+    What one transaction did, or in a dry run would have done: rows of the job's own by class, `done` of them changed,
+    `tables` all that went by source.table, `set_aside` the rows that an error kept. Durations in seconds.
+    """
+
+    due: int = 0
+    held: int = 0
+    floored: int = 0
+    not_started: int = 0
+    suspect: int = 0
+    done: int = 0
+    tables: dict[str, int] = field(default_factory=dict)
+    oldest_due: datetime | None = None
+    seconds: float = 0.0
+    retries: int = 0
+
+
+@dataclass(slots=True)
+class Workshop:
+    """What chunks of one job share: where they run, the token key, and what the dry run has already counted."""
+
+    job: Job
+    at: datetime
+    session: Session
+    key: bytes
+    batch: int
+    seen: dict[str, set[Key]] = field(default_factory=dict)
+    sleep: Callable[[float], None] = time.sleep
+
+    @property
+    def shared(self) -> bool:
+        """True where a row of the cascade may be reached from rows of two chunks."""
+        return any(len(step.edges) > 1 for step in self.job.cascade) or any(
+            step.relation.label == self.job.step.relation.label for step in self.job.cascade
+        )
+
+
+def process(workshop: Workshop, keys: Sequence[Key], *, attempts: int = _ATTEMPTS) -> ChunkResult:
+    """
+    The result of one chunk, tried again after deadlocks, lost connections and changes of related rows.
+
+    Raises:
+        TransientError: after the last attempt. FailedError: at once. Both leave nothing behind.
+    """
+    started = time.monotonic()
+    for attempt in range(attempts):
+        try:
+            result = _once(workshop, keys)
+        except TransientError:
+            if attempt + 1 == attempts:
+                raise
+            workshop.sleep(_FIRST_PAUSE * 2**attempt * (1 + random.random()))  # noqa: S311 - spreads, hides nothing
+            continue
+        return replace(result, seconds=time.monotonic() - started, retries=attempt)
+    raise AssertionError("unreachable")
+
+
+def is_of_a_row(error: RetentiondError) -> bool:
+    """True where the content of single rows, not the job, may be what the database refused."""
+    return isinstance(error, FailedError) and error.code.startswith(_OF_A_ROW) or error.code in _OF_A_ROW_MYSQL or error.code == "55P03"
+
+
+def _once(workshop: Workshop, keys: Sequence[Key]) -> ChunkResult:
+    job, at, session = workshop.job, workshop.at, workshop.session
+    with session.transaction() as transaction:
+        if session.apply:
+            change.lock(job, at, transaction, keys)
+        candidates = examine(job, at, transaction, keys, _extra(job))
+        due = [candidate for candidate in candidates if candidate.verdict(job) == "due"]
+        family = gather(job, at, transaction, due, workshop.batch)
+        kept = family.kept_roots()
+        due = [candidate for candidate in due if (family.own, candidate.key) not in kept]
+        going = family.below({(family.own, candidate.key) for candidate in due})
+        tally = _classes(job, candidates, kept)
+        for candidate in due:
+            tally.older(candidate.due_since(job))
+        if not session.apply:
+            return _result(tally, len(due), 0, _would_go(workshop, transaction, family, going))
+        return _apply(workshop, transaction, keys, due, family, going, tally)
+
+
+def _apply(
+    workshop: Workshop,
+    transaction: Transaction,
+    keys: Sequence[Key],
+    due: list[Candidate],
+    family: Family,
+    going: set[Node],
+    tally: Tally,
+) -> ChunkResult:
+    job, at = workshop.job, workshop.at
+    if not due:
+        return _result(tally, 0, 0, {})
+    if job.step.masking:
+        done = change.mask(job, at, transaction, due, workshop.key)
+        tables = {family.own: done}
+    else:
+        also = _also_due(workshop, transaction, family, going)
+        tables = change.destroy(job, at, transaction, due, family, going)
+        done = len(due) + len(also)
+        if tables[family.own] < done:
+            # Only unlocked rows may be fewer: somebody touched them between the look and the deletion.
+            done = tables[family.own]
+            _explain_fewer(workshop, transaction, due)
+    change.look_again(job, at, transaction, due)
+    gate.commit(transaction, [*(step.relation.source for step in job.cascade if step.relation.source != job.source), job.source])
+    return _result(tally, done, done, tables)
+
+
+def _explain_fewer(workshop: Workshop, transaction: Transaction, due: Sequence[Candidate]) -> None:
+    """Rows that are no longer due may stay; rows that are and did not go were kept by something in the database."""
+    keys = [candidate.key for candidate in due]
+    left = examine(workshop.job, workshop.at, transaction, keys, ())
+    if any(candidate.verdict(workshop.job) == "due" for candidate in left):
+        raise FailedError(
+            f"{workshop.job.step.relation.label}: the database kept rows that were to go",
+            hint="a trigger, rule or row-level security stands in the way",
+            code="count-mismatch",
+        )
+
+
+def _also_due(workshop: Workshop, transaction: Transaction, family: Family, going: set[Node]) -> set[Key]:
+    """Rows of the job's own table that go with others of this chunk and are due themselves."""
+    job, roots = workshop.job, family.roots
+    keys = [key for label, key in going if label == family.own and (label, key) not in roots]
+    if not keys:
+        return set()
+    found = examine(job, workshop.at, transaction, keys, ())
+    return {candidate.key for candidate in found if candidate.verdict(job) == "due"}
+
+
+def _would_go(workshop: Workshop, transaction: Transaction, family: Family, going: set[Node]) -> dict[str, int]:
+    """What would go with the chunk's due rows, each row counted in the first chunk that reaches it."""
+    own_due = _also_due(workshop, transaction, family, going)
+    counts: dict[str, int] = {}
+    for label, key in going:
+        if (label, key) in family.roots or (label == family.own and key in own_due):
+            continue  # counted in the chunk of its own
+        if workshop.shared:
+            if key in workshop.seen.setdefault(label, set()):
+                continue
+            workshop.seen[label].add(key)
+        counts[label] = counts.get(label, 0) + 1
+    return counts
+
+
+def _extra(job: Job) -> list[str]:
+    masking = job.step.masking
+    names = change.masked_columns(masking) if masking else needed_columns(job, job.step.relation.label)
+    return list(dict.fromkeys(names))
+
+
+def _classes(job: Job, candidates: Sequence[Candidate], kept: dict[Node, str]) -> Tally:
+    tally, own = Tally(), job.step.relation.label
+    for candidate in candidates:
+        verdict = kept.get((own, candidate.key)) or candidate.verdict(job)
+        if verdict != "not_yet":
+            setattr(tally, verdict, getattr(tally, verdict) + 1)
+    return tally
+
+
+def _result(tally: Tally, due: int, done: int, tables: dict[str, int]) -> ChunkResult:
+    return ChunkResult(
+        due=due,
+        held=tally.held,
+        floored=tally.floored,
+        not_started=tally.not_started,
+        suspect=tally.suspect,
+        done=done,
+        tables=tables,
+        oldest_due=tally.oldest_due,
+    )

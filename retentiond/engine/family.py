@@ -1,0 +1,190 @@
+"""
+What goes with a chunk's rows: the rows of the declared cascade, which of them keep their parents, and in what order
+they can go. Works by keys, so that self-references and cycles need no recursion in SQL.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from retentiond.compiler.plan import Edge, Job, Step
+from retentiond.compiler.predicates import Predicates
+from retentiond.compiler.statements import Key, children_statement, in_keys
+from retentiond.engine.examine import Candidate, Crossing
+from retentiond.engine.session import Transaction
+from retentiond.engine.shipping import is_one_of, plain
+
+Node = tuple[str, Key]
+"""A row: the label of its table, and its key."""
+
+
+@dataclass(slots=True)
+class Family:
+    """The rows reached from a chunk's own rows. `kept` says why a row stays; `parents` lead back towards the chunk."""
+
+    own: str
+    roots: set[Node]
+    nodes: dict[Node, dict[str, Any]] = field(default_factory=dict, repr=False)
+    parents: dict[Node, set[Node]] = field(default_factory=dict, repr=False)
+    kept: dict[Node, str] = field(default_factory=dict)
+
+    def kept_roots(self) -> dict[Node, str]:
+        """The chunk's rows that a held or floored row below them keeps, and which of the two it is."""
+        found: dict[Node, str] = {}
+        for reason in ("floored", "held"):  # held comes last: it is asked first
+            for node in self._above([node for node, why in self.kept.items() if why == reason]) & self.roots:
+                found[node] = reason
+        return found
+
+    def below(self, roots: set[Node]) -> set[Node]:
+        """These rows and everything that goes with them."""
+        children: dict[Node, list[Node]] = {}
+        for node, parents in self.parents.items():
+            for parent in parents:
+                children.setdefault(parent, []).append(node)
+        found, frontier = set(roots), list(roots)
+        while frontier:
+            for child in children.get(frontier.pop(), ()):
+                if child not in found:
+                    found.add(child)
+                    frontier.append(child)
+        return found
+
+    def _above(self, nodes: Sequence[Node]) -> set[Node]:
+        found, frontier = set(nodes), list(nodes)
+        while frontier:
+            for parent in self.parents.get(frontier.pop(), ()):
+                if parent not in found:
+                    found.add(parent)
+                    frontier.append(parent)
+        return found
+
+
+def needed_columns(job: Job, label: str) -> list[str]:
+    """The columns of a table that its children refer to, beyond nothing: what must be read of each row."""
+    names = [name for step in job.cascade for edge in step.edges if edge.parent == label for name in edge.parent_columns]
+    return list(dict.fromkeys(names))
+
+
+def gather(job: Job, at: datetime, transaction: Transaction, candidates: Sequence[Candidate], batch: int) -> Family:
+    """The family of these rows; in a writing transaction every row of it is locked as it is read."""
+    own = job.step.relation.label
+    family = Family(own, {(own, candidate.key) for candidate in candidates})
+    for candidate in candidates:
+        family.nodes[own, candidate.key] = candidate.extra
+    frontier = set(family.roots)
+    while frontier:
+        reached: set[Node] = set()
+        for step in job.cascade:
+            for edge in step.edges:
+                above = [node for node in frontier if node[0] == edge.parent]
+                for piece in _pieces(_values(family, edge, above), batch):
+                    reached |= _children(job, step, edge, at, transaction, family, dict(piece))
+        frontier = reached
+    return family
+
+
+def _values(family: Family, edge: Edge, nodes: Sequence[Node]) -> dict[Key, list[Node]]:
+    """The parent values that children may hold, each with the rows that have it; NULL refers to nothing."""
+    found: dict[Key, list[Node]] = {}
+    for node in nodes:
+        values = tuple(plain(family.nodes[node][name]) for name in edge.parent_columns)
+        if None not in values:
+            found.setdefault(values, []).append(node)
+    return found
+
+
+def _pieces(values: Mapping[Key, list[Node]], size: int) -> Iterator[list[tuple[Key, list[Node]]]]:
+    items = sorted(values.items(), key=lambda item: str(item[0]))
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _children(
+    job: Job, step: Step, edge: Edge, at: datetime, transaction: Transaction, family: Family, above: dict[Key, list[Node]]
+) -> set[Node]:
+    label, table = step.relation.label, Predicates(step, at).table
+    if len(edge.child_columns) == 1 and not edge.parent.startswith(f"{step.relation.source}."):
+        column = edge.child_columns[0]
+        condition = is_one_of(step.relation, column, table, [values[0] for values in above])
+    else:
+        condition = in_keys([table.c[name] for name in edge.child_columns], list(above))
+    extra = needed_columns(job, label)
+    statement = children_statement(step, edge, at, condition, extra, lock=transaction.writes)
+    crossing, new = Crossing(transaction, at), set()
+    for row in transaction.fetch(step.relation.source, statement):
+        cells = iter(row)
+        node = (label, tuple(next(cells) for _ in step.relation.key))
+        values = tuple(plain(next(cells)) for _ in edge.child_columns)
+        held, floored = bool(next(cells)), bool(next(cells))
+        crossing.floors(step, cells, node[1])
+        if node not in family.nodes:
+            new.add(node)
+            family.nodes[node] = dict(zip(extra, cells, strict=True))
+        if held or floored:
+            family.kept[node] = "held" if held else "floored"
+        # A case-insensitive key may differ in letters from what it refers to: then any of these may be the parent.
+        parents = above[values] if values in above else [parent for found in above.values() for parent in found]
+        family.parents.setdefault(node, set()).update(parent for parent in parents if parent != node)
+    for key in crossing.floored():
+        family.kept.setdefault((label, key), "floored")
+    return new
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Rows of one table that can go together. `unlink` names columns to empty first, where rows refer in a circle."""
+
+    label: str
+    keys: tuple[Key, ...]
+    unlink: tuple[str, ...] = ()
+
+
+def waves(job: Job, family: Family, going: set[Node]) -> Iterator[Wave]:
+    """The rows that go, in an order in which none is referred to by a row that is still there."""
+    order = [*dict.fromkeys([*(step.relation.label for step in job.cascade), family.own])]
+    if not _circular(job):
+        for label in order:
+            if keys := _keys(going, label):
+                yield Wave(label, keys)
+        return
+    left = set(going)
+    while left:
+        referred = {parent for node in left for parent in family.parents.get(node, ())} & left
+        free = left - referred
+        if not free:
+            yield from _unlinked(job, left, order)
+            return
+        for label in order:
+            if keys := _keys(free, label):
+                yield Wave(label, keys)
+        left = referred
+
+
+def _unlinked(job: Job, left: set[Node], order: Sequence[str]) -> Iterator[Wave]:
+    """Rows that refer to each other in a circle: their nullable references are emptied, then they go."""
+    emptied = set()
+    for step in job.cascade:
+        label = step.relation.label
+        names = {name for edge in step.edges for name in edge.child_columns if step.relation.column(name).nullable}
+        if names and label not in emptied and _keys(left, label):
+            emptied.add(label)
+            yield Wave(label, _keys(left, label), tuple(sorted(names)))
+    for label in order:
+        if keys := _keys(left, label):
+            yield Wave(label, keys)
+
+
+def _keys(nodes: set[Node], label: str) -> tuple[Key, ...]:
+    return tuple(sorted((key for found, key in nodes if found == label), key=str))
+
+
+def _circular(job: Job) -> bool:
+    """True where a table of the cascade refers to one that goes before or with it."""
+    gone: set[str] = set()
+    for step in job.cascade:
+        gone.add(step.relation.label)
+        if any(edge.parent in gone for edge in step.edges):
+            return True
+    return job.step.relation.label in gone

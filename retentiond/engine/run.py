@@ -1,0 +1,283 @@
+"""
+Jobs carried out, dry or real: one loop for both. Each job ends in one report; a failed job does not stop the others.
+"""
+
+import getpass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from retentiond.compiler.plan import Job
+from retentiond.compiler.statements import Key, page_statement
+from retentiond.engine.chunk import ChunkResult, Workshop, is_of_a_row, process
+from retentiond.engine.count import Tally, count, cutoffs, walks
+from retentiond.engine.keys import token_key
+from retentiond.engine.report import Failure, JobReport
+from retentiond.engine.session import Session
+from retentiond.engine.sources import Sources
+from retentiond.errors import EvidenceError, RetentiondError
+from retentiond.policy.calendar import Kind, before_bound
+from retentiond.state import values as state
+from retentiond.state.store import Store
+
+_LOCKED_ONE_BY_ONE = 1  # attempts for the halves of a chunk that failed: it has been tried as a whole
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is: rows looked at, of how many (None while nobody knows)."""
+
+    job: Job
+    phase: Literal["counting", "working"]
+    done: int
+    total: int | None
+
+
+def _silent(_progress: Progress) -> None:
+    pass
+
+
+def carry_out(
+    jobs: Sequence[Job],
+    sources: Sources,
+    at: datetime,
+    *,
+    apply: bool,
+    store: Store | None = None,
+    progress: Callable[[Progress], None] = _silent,
+    requested_by: str = "",
+) -> Iterator[JobReport]:
+    """
+    One report per job, in order, each given as its job ends. With `apply` rows go, and runs are recorded in `store`.
+
+    Raises:
+        EvidenceError: where a run cannot be recorded; nothing more is done.
+    """
+    for job in jobs:
+        yield _Run(job, sources, at, store if apply else None, progress, apply=apply).report(requested_by)
+
+
+class _Run:
+    """One job on its way: counted, then walked chunk by chunk where rows may go or SQL alone cannot tell."""
+
+    def __init__(
+        self,
+        job: Job,
+        sources: Sources,
+        at: datetime,
+        store: Store | None,
+        progress: Callable[[Progress], None],
+        *,
+        apply: bool,
+    ) -> None:
+        self._job, self._sources, self._at = job, sources, at.astimezone(UTC).replace(microsecond=0)
+        self._store, self._progress, self._apply = store, progress, apply
+        self._tally: Tally | None = None
+        self._done = 0
+        self._cascade: dict[str, int] = {}
+        self._aside = 0
+        self._failure: Failure | None = None
+        self._run_id = ""
+        self._chunks = 0
+
+    def report(self, requested_by: str) -> JobReport:
+        """The job's report; it has run when this returns."""
+        started = time.monotonic()
+        self._begin(requested_by)
+        try:
+            with Session(self._sources, apply=self._apply) as session:
+                self._count(session)
+                if self._acts and (self._apply or walks(self._job)):
+                    self._walk(session)
+        except EvidenceError:
+            raise
+        except RetentiondError as error:
+            self._failure = Failure(error.code or "failed", str(error))
+        if self._aside and self._failure is None:
+            self._failure = Failure("rows-set-aside", f"{self._aside} rows could not be changed and were set aside")
+        report = self._report(time.monotonic() - started)
+        self._finish(report)
+        return report
+
+    @property
+    def _acts(self) -> bool:
+        """False before the policy's effective date: then nothing is due."""
+        effective = self._job.effective
+        return effective is None or self._at >= start_of_day(effective, self._job.timezone)
+
+    def _count(self, session: Session) -> None:
+        self._progress(Progress(self._job, "counting", 0, None))
+        self._tally = count(self._job, self._at, session)
+        if not self._acts:
+            self._tally.due, self._tally.oldest_due = 0, None
+
+    def _walk(self, session: Session) -> None:
+        """Every chunk of rows that may be due; what the chunks find replaces what SQL could only guess."""
+        job, tally = self._job, self._tally
+        assert tally is not None
+        expected = tally.due + tally.held + tally.floored if job.expiry.local else tally.total
+        if walks(job):
+            tally.held = tally.floored = 0
+        tally.due, counted_oldest, tally.oldest_due = 0, tally.oldest_due, None
+        workshop = Workshop(job, self._at, session, self._key(), self._sources.chunk_rows(job.source))
+        looked_at = 0
+        for keys in self._pages(session):
+            for result in self._chunk(workshop, keys, attempts=5):
+                self._take(tally, result)
+            looked_at += len(keys)
+            self._progress(Progress(job, "working", looked_at, max(expected, looked_at)))
+        if tally.due and tally.oldest_due is None:
+            tally.oldest_due = counted_oldest
+
+    def _pages(self, session: Session) -> Iterator[list[Key]]:
+        after: Key | None = None
+        size = self._sources.chunk_rows(self._job.source)
+        while True:
+            statement = page_statement(self._job, self._at, after, size, everything=not self._job.expiry.local)
+            keys = [tuple(row) for row in session.read(self._job.source, statement)]
+            if keys:
+                yield keys
+            if len(keys) < size:
+                return
+            after = keys[-1]
+
+    def _chunk(self, workshop: Workshop, keys: Sequence[Key], *, attempts: int) -> Iterator[ChunkResult]:
+        """The results of a chunk; one that a row's content spoils is halved until only that row is set aside."""
+        try:
+            result = process(workshop, keys, attempts=attempts)
+        except RetentiondError as error:
+            if not (self._apply and is_of_a_row(error)):
+                raise
+            if len(keys) == 1:
+                self._aside += 1
+                self._failure = self._failure or Failure(error.code, str(error))
+                return
+            middle = len(keys) // 2
+            yield from self._chunk(workshop, keys[:middle], attempts=_LOCKED_ONE_BY_ONE)
+            yield from self._chunk(workshop, keys[middle:], attempts=_LOCKED_ONE_BY_ONE)
+            return
+        self._record(result)
+        yield result
+
+    def _take(self, tally: Tally, result: ChunkResult) -> None:
+        tally.due += result.due
+        if walks(self._job):
+            tally.held += result.held
+            tally.floored += result.floored
+        if not self._job.expiry.local:
+            tally.not_started += result.not_started
+            tally.suspect += result.suspect
+        tally.older(result.oldest_due)
+        self._done += result.done
+        for label, rows in result.tables.items():
+            beside = rows - result.done if label == self._job.step.relation.label else rows
+            if beside:
+                self._cascade[label] = self._cascade.get(label, 0) + beside
+
+    def _key(self) -> bytes:
+        masking = self._job.step.masking
+        if self._apply and masking and any(needs_key(method.name, method.inside) for _, method in masking.methods):
+            return token_key(self._sources.keys_folder)
+        return b""
+
+    def _report(self, seconds: float) -> JobReport:
+        job, tally = self._job, self._tally
+        found = cutoffs(job, self._at)
+        single = len(found) == 1 and not job.expiry.clocks[0].hops
+        report = JobReport(
+            policy=job.policy,
+            rule=job.rule,
+            source=job.source,
+            record=job.record,
+            table=job.step.relation.short,
+            action=job.action,
+            at=self._at,
+            dry_run=not self._apply,
+            cutoffs=found,
+            single_cutoff=found[0].cutoff if single else None,
+            cascade=self._cascade_counts(),
+            done=self._done,
+            set_aside=self._aside,
+            failed=self._failure,
+            seconds=seconds,
+        )
+        if tally is None:
+            return report
+        return replace(
+            report,
+            due=tally.due + self._aside,
+            held=tally.held,
+            floored=tally.floored,
+            not_started=tally.not_started,
+            suspect=tally.suspect,
+            total=tally.total,
+            oldest_due=tally.oldest_due if tally.due else None,
+            counted_at=self._at,
+        )
+
+    def _cascade_counts(self) -> dict[str, int]:
+        """What went beside the job's own rows; every declared table is named, with 0 where nothing went."""
+        own = self._job.step.relation.label
+        declared = {step.relation.label: 0 for step in self._job.cascade if step.relation.label != own}
+        return declared | self._cascade
+
+    def _begin(self, requested_by: str) -> None:
+        if self._store is None:
+            return
+        job = self._job
+        identity = state.JobIdentity(job.policy, job.rule, job.source, job.record, job.step.relation.short, job.action)
+        self._run_id = self._store.runs.begin(
+            identity, plan_digest=job.digest, as_of=self._at, now=now(), requested_by=requested_by or getpass.getuser()
+        )
+
+    def _record(self, result: ChunkResult) -> None:
+        if self._store is None or not result.done:
+            return
+        self._chunks += 1
+        self._store.runs.chunk(
+            self._run_id,
+            self._chunks,
+            tables=result.tables,
+            rows=result.done,
+            seconds=result.seconds,
+            retries=result.retries,
+            now=now(),
+        )
+
+    def _finish(self, report: JobReport) -> None:
+        if self._store is None:
+            return
+        counts = state.Counts(
+            due=report.due,
+            held=report.held,
+            floored=report.floored,
+            not_started=report.not_started,
+            suspect=report.suspect,
+            total=report.total,
+            oldest_due=report.oldest_due,
+            counted_at=report.counted_at,
+        )
+        failed = state.Failure(report.failed.code, report.failed.message) if report.failed else None
+        outcome: state.FinalOutcome = "failed" if failed else "done"
+        self._store.runs.finish(self._run_id, outcome, now=now(), counts=counts, failed=failed)
+
+
+def start_of_day(day: date, timezone: str) -> datetime:
+    """The instant at which a day begins in a time zone."""
+    upper = before_bound(day, Kind.INSTANT, ZoneInfo(timezone)).upper
+    assert isinstance(upper, datetime)
+    return upper
+
+
+def needs_key(name: str, inside: Sequence[tuple[str, object]]) -> bool:
+    """True for a token, alone or inside a document."""
+    return name == "token" or any(getattr(method, "name", "") == "token" for _, method in inside)
+
+
+def now() -> datetime:
+    """The present instant, UTC."""
+    return datetime.now(UTC)
+
