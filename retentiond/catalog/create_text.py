@@ -18,6 +18,9 @@ _TOKEN = re.compile(
 )
 
 
+_WORTH_READING = re.compile("check|collate|deferred", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """One token: its kind, its text as written, and where it stands."""
@@ -57,6 +60,8 @@ class TableText:
 
 def read_table(sql: str) -> TableText:
     """What the statement says beyond what the pragmas tell."""
+    if not _WORTH_READING.search(sql):
+        return TableText((), {}, deferred=False)
     found = tokens(sql)
     checks: list[tuple[str, str]] = []
     collations: dict[str, str] = {}
