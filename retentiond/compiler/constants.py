@@ -32,7 +32,7 @@ def equals_constant(constant: object, value: object, family: Family) -> bool:
         return False
     try:
         return _equal(constant, value, family)
-    except (ValueError, OverflowError):
+    except (ValueError, ArithmeticError):  # a signalling NaN cannot even be compared
         return False
 
 
