@@ -10,7 +10,17 @@ from retentiond.compiler.plan import ClockRead, Job
 from retentiond.policy.conditions import columns_of
 from retentiond.policy.model import Policy, Rule
 
-_STATUS_NAMES = ("status", "state", "*_status", "*_state", "reopened*", "*reopened_at", "is_open", "active", "is_active")
+_STATUS_NAMES = (
+    "status",
+    "state",
+    "*_status",
+    "*_state",
+    "reopened*",
+    "*reopened_at",
+    "is_open",
+    "active",
+    "is_active",
+)
 
 
 def advise(policies: Iterable[Policy], binding: Binding, jobs: Iterable[Job], findings: Findings) -> None:
@@ -32,7 +42,12 @@ def _ignored_status(policy: Policy, rule: Rule, job: Job, table: Table, findings
     """A re-opened complaint keeps its old closed_at: a column that says so and that the rule does not ask."""
     used = set(columns_of(rule.where.expression)) if rule.where else set()
     used |= {clock.column for clock in job.expiry.clocks if not clock.hops} | set(job.step.keepers.held)
+    address = any(
+        column.name.lower() in ("city", "country", "zip", "postalcode", "postal_code") for column in table.columns
+    )
     for column in table.columns:
+        if address and column.name.lower() == "state":
+            continue  # of an address, not of a process
         if column.name not in used and any(fnmatchcase(column.name.lower(), name) for name in _STATUS_NAMES):
             findings.warning(
                 policy,
@@ -73,7 +88,7 @@ def _unguarded_relation(policy: Policy, rule: Rule, clock: ClockRead, binding: B
                     policy,
                     ("rules", rule.index, "keep"),
                     "no-foreign-key",
-                    f"no foreign key on {far.label}.{hop.far_column} keeps a new row from coming while {rule.name} runs",
+                    f"no foreign key on {far.label}.{hop.far_column} keeps new rows away while {rule.name} runs",
                     "add one, or accept that a row inserted in that instant is not seen",
                 )
 
@@ -103,5 +118,3 @@ def _is_over(key: ForeignKey, column: str) -> bool:
 
 def _column(binding: Binding, source: str, table: str, name: str) -> Column | None:
     return binding.catalogs[source].tables[table].column(name)
-
-

@@ -76,7 +76,10 @@ class CascadeCompiler:
                 self._binding.check_target(self._policy, place, source, table, relation.key)
                 declared.setdefault(relation.label, Member(relation, table, None, place))
             else:
-                known = [*records, *(self._binding.catalogs[source].short(t) for t in self._binding.catalogs[source].tables)]
+                known = [
+                    *records,
+                    *(self._binding.catalogs[source].short(t) for t in self._binding.catalogs[source].tables),
+                ]
                 self._findings.error(
                     self._policy,
                     place,
@@ -128,9 +131,7 @@ class CascadeCompiler:
                     )
                 elif self._binding.check_column(
                     self._policy, place, member.relation.source, member.table, link.column
-                ) and self._binding.check_column(
-                    self._policy, place, parent.relation.source, parent.table, referenced
-                ):
+                ) and self._binding.check_column(self._policy, place, parent.relation.source, parent.table, referenced):
                     edges.append(Edge(parent.relation.label, (referenced,), (link.column,)))
         return tuple(dict.fromkeys(edges))
 
@@ -140,12 +141,12 @@ class CascadeCompiler:
             self._policy,
             member.place,
             "no-join",
-            f"{member.relation.label} is in the cascade, but no foreign key and no belongs_to leads from it to {parents}",
+            f"{member.relation.label} is in the cascade, but no foreign key or belongs_to leads from it to {parents}",
             "bind the table as a record with `belongs_to`, or take it out of the cascade",
         )
 
     def _check_reach(self, member: Member, everyone: dict[str, Member], *, self_declared: bool) -> None:
-        """Notes the foreign keys and triggers by which a deletion would reach, or be refused by, something undeclared."""
+        """Notes the foreign keys and triggers that would reach, or refuse because of, something undeclared."""
         catalog = self._binding.catalogs[member.relation.source]
         names = {other.table.name for other in everyone.values() if other.relation.source == member.relation.source}
         for key in catalog.incoming.get(member.table.name, ()):
@@ -174,7 +175,9 @@ class CascadeCompiler:
             "SET NULL": "would empty a column of",
             "SET DEFAULT": "would change a column of",
         }.get(key.on_delete, "would be refused by rows of")
-        record = next((r.name for p, r in self._binding.bound_to(source, catalog.tables[key.table]) if p is self._policy), child)
+        record = next(
+            (r.name for p, r in self._binding.bound_to(source, catalog.tables[key.table]) if p is self._policy), child
+        )
         owner = member.record.name if member.record else None
         paste = f"declare it: `cascade: [{record}]`" + (f" on record {owner}" if owner else "")
         self._findings.error(

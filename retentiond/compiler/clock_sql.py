@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -31,7 +32,7 @@ class ClockSql:
         self._clock = clock
         self._type = clock_type
         self._dialect = relation.dialect
-        self._column: ColumnElement[object] = table.c[clock.column]
+        self._column: ColumnElement[Any] = table.c[clock.column]
         self._family = relation.column(clock.column).family
         self._zone = ZoneInfo(clock.zone)
         self._at = at
@@ -42,19 +43,20 @@ class ClockSql:
 
     def suspect(self) -> ColumnElement[bool]:
         """True where the value cannot be true: malformed, or before `plausible_from`."""
-        return sa.and_(self._column.is_not(None), sa.not_(sa.and_(self._well_formed(), sa.not_(self._implausible()))))
+        return sa.and_(self._column.is_not(None), self._where_well_formed(self._implausible(), otherwise=sa.true()))
 
     def due(self) -> ColumnElement[bool]:
         """True where the value is plausible and its term is over."""
-        conditions = [self._column.is_not(None)]
+        conditions: list[ColumnElement[bool]] = [self._column.is_not(None)]
         if (coarse := self._coarse()) is not None:
             conditions.append(coarse)
-        return sa.and_(*conditions, self._well_formed(), self._over(), sa.not_(self._implausible()))
+        over = sa.and_(self._inside(self._bounds), sa.not_(self._implausible()))
+        return sa.and_(*conditions, self._where_well_formed(over, otherwise=sa.false()))
 
-    def order_value(self) -> ColumnElement[object]:
+    def order_value(self) -> ColumnElement[Any]:
         """A value that orders due rows by their clock; `decode` reads it back."""
         if self._type in _TEXTS:
-            return sa.case((self._well_formed(), self._text().order_value()))
+            return sa.case((self._text().well_formed(), self._text().order_value()))
         return self._column
 
     def decode(self, raw: object) -> Reading | None:
@@ -78,29 +80,28 @@ class ClockSql:
             return None
         return self._text().no_later_than(*map(self._bounds, (Kind.DATE, Kind.NAIVE, Kind.INSTANT)))
 
-    def _well_formed(self) -> ColumnElement[bool]:
+    def _where_well_formed(self, condition: ColumnElement[bool], otherwise: ColumnElement[bool]) -> ColumnElement[bool]:
+        """The condition, asked only of values that have the declared form."""
+        well_formed = self._well_formed()
+        return condition if well_formed is None else sa.case((well_formed, condition), else_=otherwise)
+
+    def _well_formed(self) -> ColumnElement[bool] | None:
+        """True where the value has the declared form; None where the column's type leaves no doubt."""
         if self._type in _TEXTS:
             return self._text().well_formed()
-        if self._type in (ClockType.EPOCH_S, ClockType.EPOCH_MS):
-            if self._dialect == "sqlite":
-                return sa.func.typeof(self._column).in_(("integer", "real"))
-            return sa.true()
-        if self._dialect in ("mariadb", "mysql"):
+        if self._dialect == "sqlite":  # numbers, in a database that lets any column hold anything
+            return sa.func.typeof(self._column).in_(("integer", "real"))
+        if self._dialect in ("mariadb", "mysql") and self._type in _NATIVE:
             # A zero month or day is let in by some sql_modes and sorts between the days that exist.
             return sa.and_(sa.func.month(self._column) > 0, sa.func.dayofmonth(self._column) > 0)
-        return sa.true()
-
-    def _over(self) -> ColumnElement[bool]:
-        return self._inside(self._bounds)
+        return None
 
     def _implausible(self) -> ColumnElement[bool]:
         return self._inside(self._floor)
 
     def _inside(self, bound_of: Callable[[Kind], Bound]) -> ColumnElement[bool]:
         if self._type in _TEXTS:
-            bounds = [bound_of(kind) for kind in (Kind.DATE, Kind.NAIVE, Kind.INSTANT)]
-            # Asked only of a well-formed text: a cast in there must not meet another.
-            return sa.case((self._well_formed(), self._text().inside(*bounds)), else_=sa.false())
+            return self._text().inside(*map(bound_of, (Kind.DATE, Kind.NAIVE, Kind.INSTANT)))
         bound = bound_of(_NATIVE.get(self._type, Kind.INSTANT))
         inside = self._column < self._constant(bound.upper)
         if bound.hole is None:
@@ -108,7 +109,7 @@ class ClockSql:
         opens, closes = (self._constant(end) for end in bound.hole)
         return sa.and_(inside, sa.not_(sa.and_(self._column >= opens, self._column < closes)))
 
-    def _constant(self, reading: Reading) -> ColumnElement[object]:
+    def _constant(self, reading: Reading) -> ColumnElement[Any]:
         if self._type in (ClockType.EPOCH_S, ClockType.EPOCH_MS):
             return self._epoch(reading)
         if self._type is ClockType.DATE:
@@ -120,7 +121,7 @@ class ClockSql:
             reading = reading.astimezone(UTC).replace(tzinfo=None)
         return sa.literal(reading, sa.DateTime)
 
-    def _epoch(self, reading: Reading) -> ColumnElement[object]:
+    def _epoch(self, reading: Reading) -> ColumnElement[Any]:
         """The epoch number below which a value lies before `reading`; whole where the column holds whole numbers."""
         assert isinstance(reading, datetime)
         since = reading - datetime(1970, 1, 1, tzinfo=UTC)

@@ -60,7 +60,8 @@ class ClockCompiler:
 
     def _hops(self, record: Record, source: str, steps: tuple[Step, ...], place: Place) -> tuple[Hop, ...] | None:
         hops: list[Hop] = []
-        near, sources = record, (source,)
+        near = record
+        sources: tuple[str, ...] = (source,)
         for step in steps:
             far = self._policy.record(step.parent if step.up else step.child)
             paired = near.sources == far.sources
@@ -83,12 +84,14 @@ class ClockCompiler:
         paired: bool,
         place: Place,
     ) -> Hop | None:
-        ends = [self._table(record, name) for record, names in ((near, near_sources), (far, far_sources)) for name in names]
+        ends = [
+            self._table(record, name) for record, names in ((near, near_sources), (far, far_sources)) for name in names
+        ]
         if not far_sources or None in ends:
             return None
         tables = [end for end in ends if end is not None]
         parents = tables[len(near_sources) :] if step.up else tables[: len(near_sources)]
-        referenced = self._referenced(step, parents, place)
+        referenced = self._referenced(step, parents)
         if referenced is None:
             return None
         columns = (step.link.column, referenced) if step.up else (referenced, step.link.column)
@@ -101,21 +104,26 @@ class ClockCompiler:
         found = self._binding.relation(self._policy, record, source)
         return self._binding.table(record, source) if found else None
 
-    def _referenced(self, step: Step, parents: list[Table], place: Place) -> str | None:
-        """The column of the parent that the link holds: the named one, or the one-column primary key."""
-        if step.link.references:
-            return step.link.references
+    def _referenced(self, step: Step, parents: list[Table]) -> str | None:
+        """The column of the parent that the link holds: the named unique one, or the one-column primary key."""
+        place = ("records", step.child, "belongs_to", step.parent)
+        named = step.link.references
         for parent in parents:
-            if len(parent.primary_key) != 1:
+            if named and parent.column(named) and not parent.is_unique((named,)):
+                self._findings.error(
+                    self._policy, place, "not-unique", f"{step.parent}.{named} is not unique: it would name many rows"
+                )
+                return None
+            if not named and len(parent.primary_key) != 1:
                 self._findings.error(
                     self._policy,
-                    ("records", step.child, "belongs_to", step.parent),
+                    place,
                     "no-single-key",
                     f"{step.parent} has no one-column primary key for {step.child} to belong to",
                     f"name a unique column: {{{step.parent}: {{COLUMN: {step.link.column}}}}}",
                 )
                 return None
-        return parents[0].primary_key[0]
+        return named or parents[0].primary_key[0]
 
     def _joinable(
         self,

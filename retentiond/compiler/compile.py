@@ -1,6 +1,4 @@
-"""
-Policies and live schemas become one plan, or all their problems at once. Pure: no connection, no settings, no clock.
-"""
+"""Policies and live schemas become one plan, or all their problems at once. Pure: no connection, no settings, no clock."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -100,9 +98,7 @@ class _PolicyCompiler:
             return None
         expiry = self._expiry(rule, record, source, relation)
         if rule.has_job:
-            self._binding.check_target(
-                self._policy, ("records", record.name, "table"), source, table, relation.key
-            )
+            self._binding.check_target(self._policy, ("records", record.name, "table"), source, table, relation.key)
         if rule.action.masks:
             incoming = self._binding.catalogs[source].incoming.get(table.name, ())
             for problem in check_action(rule, record, table, incoming, self._policy):
@@ -139,7 +135,8 @@ class _PolicyCompiler:
         place = ("rules", rule.index, "where")
         table = self._binding.catalogs[relation.source].tables[relation.name]
         names = columns_of(rule.where.expression)
-        if not all([self._binding.check_column(self._policy, place, relation.source, table, name) for name in names]):
+        known = [self._binding.check_column(self._policy, place, relation.source, table, name) for name in names]
+        if not all(known):
             return False
         problems = list(type_problems(rule.where.expression, relation))
         for problem in problems:
@@ -188,7 +185,7 @@ class _PolicyCompiler:
         return [Floor(policy.name, rule.name, where, clock, rule.columns)] if clock else []
 
     def _check_clock_in_cascade(self, rule: Rule, source: str, expiry: Expiry, taken: list[Relation]) -> None:
-        """An error where rows of another source go first and the clock stands in them: a crash would stop it for ever."""
+        """Notes rows of another source that go first while the clock is theirs: a crash would stop it for ever."""
         far = {relation.label for relation in taken if relation.source != source}
         for clock in expiry.clocks:
             ends = {relation.label for relation in clock.hops[-1].far} if clock.hops else set()
@@ -219,6 +216,3 @@ def _check_overlap_between_policies(policies: tuple[Policy, ...], jobs: list[Job
                 f"{job.step.relation.label} is deleted by {first.policy}/{first.rule} too",
                 "one policy must own the deletions of a table",
             )
-
-
-

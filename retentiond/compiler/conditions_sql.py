@@ -8,6 +8,7 @@ division and everything an engine would silently convert is refused. Constants a
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
@@ -15,9 +16,9 @@ from sqlalchemy import ColumnElement
 from retentiond.catalog.model import Column as CatalogColumn
 from retentiond.catalog.model import Family
 from retentiond.compiler.plan import Relation
+from retentiond.policy.expression import All as AllOf
+from retentiond.policy.expression import Any as AnyOf
 from retentiond.policy.expression import (
-    All,
-    Any,
     Arithmetic,
     Between,
     Column,
@@ -78,7 +79,7 @@ def _walk(expression: Expression, relation: Relation) -> Iterator[str]:
             yield from _expect(arguments[0], ("text",), name, relation)
         case Not(operand):
             yield from _expect(operand, ("boolean",), "NOT", relation)
-        case All(operands) | Any(operands):
+        case AllOf(operands) | AnyOf(operands):
             for operand in operands:
                 yield from _expect(operand, ("boolean",), "AND/OR", relation)
         case _:
@@ -95,7 +96,7 @@ def _children(expression: Expression) -> tuple[Expression, ...]:
             return (operand, *options)
         case Function(_, arguments):
             return arguments
-        case All(operands) | Any(operands):
+        case AllOf(operands) | AnyOf(operands):
             return operands
         case Like(operand, _) | Negative(operand) | IsNull(operand) | Not(operand):
             return (operand,)
@@ -145,7 +146,7 @@ def _constant_type(value: object) -> str:
 
 def _comparable(parts: tuple[Expression, ...], relation: Relation) -> Iterator[str]:
     types = [_type_of(part, relation) for part in parts]
-    groups = {"number" if found in _NUMERIC else found for found in types} - {"unknown"}
+    groups = {"number" if kind in _NUMERIC else kind for kind in types} - {"unknown"}
     if any(found.startswith("column of") for found in groups):
         yield f"a {next(found for found in groups if found.startswith('column of'))} cannot be compared"
     elif len(groups) > 1 and not _switch(parts, groups) and not _moment_constant(parts, groups, relation):
@@ -196,9 +197,9 @@ class ConditionSql:
     def render(self, expression: Expression) -> ColumnElement[bool]:
         """The condition as SQL; NULL where it is unknown. The condition has passed `type_problems`."""
         match expression:
-            case All(operands):
+            case AllOf(operands):
                 return sa.and_(*map(self.render, operands))
-            case Any(operands):
+            case AnyOf(operands):
                 return sa.or_(*map(self.render, operands))
             case Not(operand):
                 return sa.not_(self.render(operand))
@@ -215,9 +216,11 @@ class ConditionSql:
             case Column(name):
                 return self._truth(self._relation.column(name))
             case Constant(value):
-                return sa.null() if value is None else sa.true() if value else sa.false()
+                return (
+                    sa.type_coerce(sa.null(), sa.Boolean) if value is None else sa.literal(bool(value)).is_(sa.true())
+                )
             case _:
-                return self._scalar(expression)
+                return sa.type_coerce(self._scalar(expression), sa.Boolean)
 
     def _truth(self, column: CatalogColumn) -> ColumnElement[bool]:
         value = self._table.c[column.name]
@@ -230,7 +233,7 @@ class ConditionSql:
         sides = [self._typed(side, other) for side, other in ((left, types[1]), (right, types[0]))]
         return _operate(operator, sides[0], sides[1])
 
-    def _typed(self, side: Expression, other: str) -> ColumnElement[object]:
+    def _typed(self, side: Expression, other: str) -> ColumnElement[Any]:
         """A scalar, a constant made into what the other side holds."""
         if not isinstance(side, Constant):
             return self._scalar(side)
@@ -262,7 +265,7 @@ class ConditionSql:
             return column.collation is None and column.type.split("(")[0] in ("text", "character varying", "varchar")
         return isinstance(side, Constant)
 
-    def _bytes(self, value: ColumnElement[object]) -> ColumnElement[object]:
+    def _bytes(self, value: ColumnElement[Any]) -> ColumnElement[Any]:
         if self._dialect == "postgresql":
             return sa.cast(value, sa.Text).collate("C")
         if self._dialect == "sqlite":
@@ -277,7 +280,7 @@ class ConditionSql:
         text = sa.cast(value, sa.Text if self._dialect == "postgresql" else sa.CHAR)
         return text.collate(collation).like(pattern, escape="")
 
-    def _scalar(self, expression: Expression) -> ColumnElement[object]:
+    def _scalar(self, expression: Expression) -> ColumnElement[Any]:
         match expression:
             case Column(name):
                 return self._table.c[name]
@@ -292,7 +295,7 @@ class ConditionSql:
             case _:
                 return self.render(expression)
 
-    def _arithmetic(self, operator: str, left: Expression, right: Expression) -> ColumnElement[object]:
+    def _arithmetic(self, operator: str, left: Expression, right: Expression) -> ColumnElement[Any]:
         one, two = self._scalar(left), self._scalar(right)
         if operator in ("/", "%"):
             # A division by zero is unknown everywhere; PostgreSQL alone would fail the statement.
@@ -309,7 +312,7 @@ class ConditionSql:
             case _:
                 return one % two
 
-    def _function(self, name: str, arguments: list[ColumnElement[object]]) -> ColumnElement[object]:
+    def _function(self, name: str, arguments: list[ColumnElement[Any]]) -> ColumnElement[Any]:
         first = arguments[0]
         match name:
             case "lower" | "upper":
@@ -328,7 +331,7 @@ class ConditionSql:
                 return sa.func.abs(first)
 
 
-def _operate(operator: str, left: ColumnElement[object], right: ColumnElement[object]) -> ColumnElement[bool]:
+def _operate(operator: str, left: ColumnElement[Any], right: ColumnElement[Any]) -> ColumnElement[bool]:
     match operator:
         case "=":
             return left == right
@@ -344,7 +347,7 @@ def _operate(operator: str, left: ColumnElement[object], right: ColumnElement[ob
             return left >= right
 
 
-def _moment_literal(moment: date | datetime | None, kind: str, dialect: str) -> ColumnElement[object]:
+def _moment_literal(moment: date | datetime | None, kind: str, dialect: str) -> ColumnElement[Any]:
     if kind == "date":
         return sa.literal(moment, sa.Date)
     return sa.literal(moment, sa.DateTime(timezone=kind == "instant" and dialect == "postgresql"))

@@ -6,45 +6,52 @@ Every changing statement names its rows by their full key and repeats the predic
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
 
+from retentiond.compiler.key_sets import Key, in_keys, is_one_of
 from retentiond.compiler.plan import ClockRead, Edge, Job, Relation, Step
 from retentiond.compiler.predicates import Predicates, floor_applies
 from retentiond.compiler.related_sql import Related, term_sql, term_value
 from retentiond.compiler.tables import table_of
 from retentiond.compiler.verdicts import TermFlags
 
-Key = tuple[object, ...]
-
 CLASSES = ("outside", "suspect", "not_started", "not_yet", "held", "floored", "due")
 """The classes of a row in the order in which they are asked; `outside` does not pass the rule, or is done."""
 
 
-def count_statement(job: Job, at: datetime) -> sa.Select[tuple[object, ...]]:
+def count_statement(job: Job, at: datetime) -> sa.Select[*tuple[Any, ...]]:
     """One pass over the table: per class (an index into CLASSES) the rows and the least own clock of each term."""
     rows = Predicates(job.step, at)
     expiry = rows.expiry()
     verdict = sa.case(
-        (expiry.suspect, 1), (expiry.not_started, 2), (sa.not_(expiry.due), 3), (rows.held(), 4), (rows.floored(), 5), else_=6
+        (expiry.suspect, 1),
+        (expiry.not_started, 2),
+        (sa.not_(expiry.due), 3),
+        (rows.held(), 4),
+        (rows.floored(), 5),
+        else_=6,
     )
     inside = sa.and_(rows.passes(), rows.unfinished())
     values = [
         _value(clock, rows, at).label(f"value_{index}") if not clock.hops else sa.null().label(f"value_{index}")
         for index, clock in enumerate(job.expiry.clocks)
     ]
-    classified = sa.select(sa.case((inside, verdict), else_=0).label("class"), *values).select_from(rows.table).subquery()
+    classified = (
+        sa.select(sa.case((inside, verdict), else_=0).label("class"), *values).select_from(rows.table).subquery()
+    )
     least = [sa.func.min(classified.c[f"value_{index}"]) for index in range(len(values))]
     return sa.select(classified.c["class"], sa.func.count(), *least).group_by(classified.c["class"])
 
 
-def total_statement(relation: Relation) -> sa.Select[tuple[int]]:
+def total_statement(relation: Relation) -> sa.Select[int]:
     """The number of rows of a table."""
     return sa.select(sa.func.count()).select_from(table_of(relation))
 
 
-def due_values_statement(job: Job, at: datetime) -> sa.Select[tuple[object, ...]]:
+def due_values_statement(job: Job, at: datetime) -> sa.Select[*tuple[Any, ...]]:
     """The values of all terms of each due row, for the oldest of them."""
     rows = Predicates(job.step, at)
     values = [_value(clock, rows, at) for clock in job.expiry.clocks]
@@ -52,7 +59,9 @@ def due_values_statement(job: Job, at: datetime) -> sa.Select[tuple[object, ...]
     return sa.select(*values).select_from(rows.table).where(*wanted)
 
 
-def page_statement(job: Job, at: datetime, after: Key | None, limit: int, *, everything: bool) -> sa.Select[Key]:
+def page_statement(
+    job: Job, at: datetime, after: Key | None, limit: int, *, everything: bool
+) -> sa.Select[*tuple[Any, ...]]:
     """
     The next keys, in key order, of rows that may be due; with `everything`, of all rows that the rule speaks of.
 
@@ -68,14 +77,14 @@ def page_statement(job: Job, at: datetime, after: Key | None, limit: int, *, eve
     return sa.select(*columns).where(*conditions).order_by(*columns).limit(limit)
 
 
-def examine_statement(job: Job, at: datetime, keys: Sequence[Key], extra: Sequence[str]) -> sa.Select[Key]:
+def examine_statement(job: Job, at: datetime, keys: Sequence[Key], extra: Sequence[str]) -> sa.Select[*tuple[Any, ...]]:
     """
     All that bears on rows of these keys, read together. Columns of the answer, in order: the key; per term four flags
     and its value, or the link that leads to another source; held; floored; per floor of another source whether it
     applies, and its link; then the `extra` columns.
     """
     rows = Predicates(job.step, at)
-    columns: list[ColumnElement[object]] = [*rows.key_columns()]
+    columns: list[ColumnElement[Any]] = [*rows.key_columns()]
     for clock in job.expiry.clocks:
         columns += _term_columns(clock, rows, at)
     columns += keeper_columns(job.step, rows)
@@ -84,7 +93,7 @@ def examine_statement(job: Job, at: datetime, keys: Sequence[Key], extra: Sequen
     return sa.select(*columns).select_from(rows.table).where(*wanted)
 
 
-def lock_statement(relation: Relation, keys: Sequence[Key]) -> sa.Select[Key]:
+def lock_statement(relation: Relation, keys: Sequence[Key]) -> sa.Select[*tuple[Any, ...]]:
     """
     Locks the rows of these keys. A statement of its own: what is asked afterwards sees everything that was committed
     while this one waited.
@@ -96,10 +105,17 @@ def lock_statement(relation: Relation, keys: Sequence[Key]) -> sa.Select[Key]:
 
 
 def children_statement(
-    step: Step, edge: Edge, at: datetime, condition: ColumnElement[bool], extra: Sequence[str], *, lock: bool
-) -> sa.Select[Key]:
-    """The rows that an edge takes: key, child columns, what keeps them (see `keeper_columns`), extra columns."""
+    step: Step, edge: Edge, at: datetime, values: Sequence[Key], extra: Sequence[str], *, lock: bool
+) -> sa.Select[*tuple[Any, ...]]:
+    """
+    The rows that an edge takes for these parent values: key, child columns, what keeps them (see `keeper_columns`),
+    extra columns.
+    """
     rows = Predicates(step, at)
+    if len(edge.child_columns) == 1 and not edge.parent.startswith(f"{step.relation.source}."):
+        condition = is_one_of(step.relation, edge.child_columns[0], rows.table, [value[0] for value in values])
+    else:
+        condition = in_keys([rows.table.c[name] for name in edge.child_columns], values)
     columns = [*rows.key_columns(), *(rows.table.c[name] for name in edge.child_columns)]
     columns += keeper_columns(step, rows)
     columns += [rows.table.c[name] for name in extra]
@@ -107,16 +123,21 @@ def children_statement(
     return _locked(statement, step.relation, rows.table) if lock else statement
 
 
-def keeper_columns(step: Step, rows: Predicates) -> list[ColumnElement[object]]:
+def keeper_columns(step: Step, rows: Predicates) -> list[ColumnElement[Any]]:
     """Held and floored as 0/1, then per floor of another source: whether it applies, and the link to its clock."""
-    columns: list[ColumnElement[object]] = [_flag(rows.held()), _flag(rows.floored())]
+    columns: list[ColumnElement[Any]] = [_flag(rows.held()), _flag(rows.floored())]
     for floor in step.keepers.floors:
         if not floor.clock.local:
-            columns += [_flag(floor_applies(floor, step.relation, rows.table)), rows.table.c[floor.clock.hops[0].near_column]]
+            columns += [
+                _flag(floor_applies(floor, step.relation, rows.table)),
+                rows.table.c[floor.clock.hops[0].near_column],
+            ]
     return columns
 
 
-def lock_related_statement(clock: ClockRead, relation: Relation, at: datetime, keys: Sequence[Key]) -> sa.Select[Key]:
+def lock_related_statement(
+    clock: ClockRead, relation: Relation, at: datetime, keys: Sequence[Key]
+) -> sa.Select[*tuple[Any, ...]]:
     """Locks the related rows on which the decision for these keys rests."""
     table = table_of(relation)
     related = Related(clock, table, at)
@@ -125,13 +146,15 @@ def lock_related_statement(clock: ClockRead, relation: Relation, at: datetime, k
     for hop, far in zip(clock.hops, related.aliases, strict=True):
         joined = joined.join(far, far.c[hop.far_column] == near.c[hop.near_column])
         near = far
-    statement = sa.select(sa.literal(1)).select_from(joined).where(in_keys([table.c[name] for name in relation.key], keys))
+    statement = (
+        sa.select(sa.literal(1)).select_from(joined).where(in_keys([table.c[name] for name in relation.key], keys))
+    )
     if relation.dialect == "postgresql":
         return statement.with_for_update(read=True, of=related.aliases)
     return statement.with_for_update()
 
 
-def contradiction_statement(clock: ClockRead, at: datetime, links: Sequence[object], expected: str) -> sa.Select[tuple[int]]:
+def contradiction_statement(clock: ClockRead, at: datetime, links: Sequence[object], expected: str) -> sa.Select[int]:
     """
     A row where one of the related rows, as they are now, contradicts what was found for these link values.
 
@@ -181,14 +204,7 @@ def still(step: Step, rows: Predicates, known: Mapping[int, TermFlags]) -> list[
     return conditions
 
 
-def in_keys(columns: Sequence[ColumnElement[object]], keys: Sequence[Key]) -> ColumnElement[bool]:
-    """True where the columns equal one of the keys."""
-    if len(columns) == 1:
-        return columns[0].in_([key[0] for key in keys])
-    return sa.tuple_(*columns).in_([tuple(key) for key in keys])
-
-
-def beyond(columns: Sequence[ColumnElement[object]], key: Key) -> ColumnElement[bool]:
+def beyond(columns: Sequence[ColumnElement[Any]], key: Key) -> ColumnElement[bool]:
     """True where the columns come after the key in key order, said so that an index range serves on every engine."""
     condition: ColumnElement[bool] = columns[-1] > key[-1]
     for column, value in zip(reversed(columns[:-1]), reversed(key[:-1]), strict=True):
@@ -201,7 +217,7 @@ def related_terms(clocks: Iterable[ClockRead]) -> list[int]:
     return [index for index, clock in enumerate(clocks) if clock.hops]
 
 
-def _term_columns(clock: ClockRead, rows: Predicates, at: datetime) -> list[ColumnElement[object]]:
+def _term_columns(clock: ClockRead, rows: Predicates, at: datetime) -> list[ColumnElement[Any]]:
     if not clock.local:
         return [rows.table.c[clock.hops[0].near_column]]
     term = term_sql(clock, rows.relation, rows.table, at)
@@ -210,15 +226,17 @@ def _term_columns(clock: ClockRead, rows: Predicates, at: datetime) -> list[Colu
     return [*columns, rows.table.c[clock.hops[0].near_column]] if clock.hops else columns
 
 
-def _value(clock: ClockRead, rows: Predicates, at: datetime) -> ColumnElement[object]:
+def _value(clock: ClockRead, rows: Predicates, at: datetime) -> ColumnElement[Any]:
     return term_value(clock, rows.relation, rows.table, at)
 
 
-def _flag(condition: ColumnElement[bool]) -> ColumnElement[object]:
+def _flag(condition: ColumnElement[bool]) -> ColumnElement[Any]:
     return sa.case((condition, 1), else_=0)
 
 
-def _locked(statement: sa.Select[Key], relation: Relation, table: sa.FromClause) -> sa.Select[Key]:
+def _locked(
+    statement: sa.Select[*tuple[Any, ...]], relation: Relation, table: sa.FromClause
+) -> sa.Select[*tuple[Any, ...]]:
     if relation.dialect == "sqlite":
         return statement  # the transaction holds the whole file
     return statement.with_for_update(of=table) if relation.dialect == "postgresql" else statement.with_for_update()

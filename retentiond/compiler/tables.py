@@ -1,11 +1,13 @@
 """Relations as SQLAlchemy tables: names quoted and schema-qualified, columns typed by their family where it matters."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from retentiond.catalog.model import Column, Family
 from retentiond.compiler.plan import Relation
 
-_TYPES: dict[Family, type[sa.types.TypeEngine[object]]] = {
+_TYPES: dict[Family, type[sa.types.TypeEngine[Any]]] = {
     Family.INTEGER: sa.BigInteger,
     Family.BOOLEAN: sa.Boolean,
     Family.TEXT: sa.Text,
@@ -22,7 +24,7 @@ def table_of(relation: Relation, alias: str | None = None) -> sa.FromClause:
     return table.alias(alias) if alias else table
 
 
-def _type(column: Column, relation: Relation) -> sa.types.TypeEngine[object]:
+def _type(column: Column, relation: Relation) -> sa.types.TypeEngine[Any]:
     """The type that constants compared with the column are bound as; neutral where the driver knows better."""
     if column.family is Family.BOOLEAN and relation.dialect != "postgresql":
         return sa.Integer()

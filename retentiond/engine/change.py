@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from retentiond.catalog.model import Family as ColumnFamily
+from retentiond.compiler.key_sets import Key
 from retentiond.compiler.mask_context import MaskContext
 from retentiond.compiler.masks import mask_value
 from retentiond.compiler.masks_sql import set_sql
 from retentiond.compiler.plan import ClockRead, Job, Masking, Relation, Step
 from retentiond.compiler.statements import (
-    Key,
     contradiction_statement,
     delete_statement,
     lock_related_statement,
@@ -68,7 +68,9 @@ def needs_lock(job: Job) -> bool:
     return bool(job.cascade or job.step.masking or floors or related_terms(job.expiry.clocks))
 
 
-def destroy(job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate], family: Family, going: set[Node]) -> dict[str, int]:
+def destroy(
+    job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate], family: Family, going: set[Node]
+) -> dict[str, int]:
     """Deletes the rows and all that goes with them, children first; the rows that went, per table label."""
     steps = {step.relation.label: step for step in job.cascade}
     counts: dict[str, int] = {}
@@ -76,7 +78,7 @@ def destroy(job: Job, at: datetime, transaction: Transaction, due: Sequence[Cand
     for wave in waves(job, family, going):
         step = steps.get(wave.label)
         if wave.unlink and step is not None:
-            _unlink(job, transaction, step, wave.keys, wave.unlink)
+            _unlink(transaction, step, wave.keys, wave.unlink)
             continue
         chosen = [own[key] for key in wave.keys if wave.label == family.own and key in own]
         others = [key for key in wave.keys if not (wave.label == family.own and key in own)]
@@ -127,7 +129,9 @@ def look_again(job: Job, at: datetime, transaction: Transaction, due: Sequence[C
             _ship_again(clock, index, at, transaction, due)
 
 
-def _look_at_related(clock: ClockRead, index: int, at: datetime, transaction: Transaction, due: Sequence[Candidate]) -> None:
+def _look_at_related(
+    clock: ClockRead, index: int, at: datetime, transaction: Transaction, due: Sequence[Candidate]
+) -> None:
     for expected in ("due", "never"):
         links = {c.links[index] for c in due if getattr(c.terms[index], expected) and c.links[index] is not None}
         for piece in _batches(sorted(links, key=str)):
@@ -144,7 +148,8 @@ def _ship_again(clock: ClockRead, index: int, at: datetime, transaction: Transac
 
 def _changed(clock: ClockRead) -> TransientError:
     return TransientError(
-        f"{clock.source}: a row that the clock {clock.term.clock.text} rests on changed meanwhile", code="changed-meanwhile"
+        f"{clock.source}: a row that the clock {clock.term.clock.text} rests on changed meanwhile",
+        code="changed-meanwhile",
     )
 
 
@@ -166,7 +171,7 @@ def _delete_others(at: datetime, transaction: Transaction, step: Step, keys: Seq
     return gone
 
 
-def _unlink(job: Job, transaction: Transaction, step: Step, keys: Sequence[Key], columns: Sequence[str]) -> None:
+def _unlink(transaction: Transaction, step: Step, keys: Sequence[Key], columns: Sequence[str]) -> None:
     source = step.relation.source
     if step.relation.dialect == "sqlite":
         transaction.execute(source, sa.text(_SQLITE_DEFER))

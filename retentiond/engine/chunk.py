@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import Job
-from retentiond.compiler.statements import Key
 from retentiond.engine import change, gate
 from retentiond.engine.count import Tally
 from retentiond.engine.examine import Candidate, examine
@@ -23,7 +23,18 @@ _ATTEMPTS = 5
 _FIRST_PAUSE = 0.05  # seconds; doubled with each attempt
 
 # Codes of errors that one row's content brings about: SQLSTATE classes, MariaDB numbers, SQLite names, our own.
-_OF_A_ROW = ("22", "23", "P0", "09", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "mask", "count-mismatch", "bad-value")
+_OF_A_ROW = (
+    "22",
+    "23",
+    "P0",
+    "09",
+    "SQLITE_CONSTRAINT",
+    "SQLITE_MISMATCH",
+    "SQLITE_TOOBIG",
+    "mask",
+    "count-mismatch",
+    "bad-value",
+)
 _OF_A_ROW_MYSQL = frozenset(
     ["1048", "1062", "1169", "1216", "1217", "1264", "1265", "1292", "1364", "1366", "1367", "1406", "1411", "1451"]
     + ["1452", "1525", "1586", "1644", "1690", "3819", "4025", "1205"]
@@ -91,7 +102,11 @@ def process(workshop: Workshop, keys: Sequence[Key], *, attempts: int = _ATTEMPT
 
 def is_of_a_row(error: RetentiondError) -> bool:
     """True where the content of single rows, not the job, may be what the database refused."""
-    return isinstance(error, FailedError) and error.code.startswith(_OF_A_ROW) or error.code in _OF_A_ROW_MYSQL or error.code == "55P03"
+    return (
+        (isinstance(error, FailedError) and error.code.startswith(_OF_A_ROW))
+        or error.code in _OF_A_ROW_MYSQL
+        or error.code == "55P03"
+    )
 
 
 def _once(workshop: Workshop, keys: Sequence[Key]) -> ChunkResult:
@@ -110,13 +125,12 @@ def _once(workshop: Workshop, keys: Sequence[Key]) -> ChunkResult:
             tally.older(candidate.due_since(job))
         if not session.apply:
             return _result(tally, len(due), 0, _would_go(workshop, transaction, family, going))
-        return _apply(workshop, transaction, keys, due, family, going, tally)
+        return _apply(workshop, transaction, due, family, going, tally)
 
 
 def _apply(
     workshop: Workshop,
     transaction: Transaction,
-    keys: Sequence[Key],
     due: list[Candidate],
     family: Family,
     going: set[Node],
@@ -137,7 +151,9 @@ def _apply(
             done = tables[family.own]
             _explain_fewer(workshop, transaction, due)
     change.look_again(job, at, transaction, due)
-    gate.commit(transaction, [*(step.relation.source for step in job.cascade if step.relation.source != job.source), job.source])
+    gate.commit(
+        transaction, [*(step.relation.source for step in job.cascade if step.relation.source != job.source), job.source]
+    )
     return _result(tally, done, done, tables)
 
 

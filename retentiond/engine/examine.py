@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-
 from retentiond.compiler.clock_sql import decode
+from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import ClockRead, Floor, Job, Step
-from retentiond.compiler.statements import Key, examine_statement
+from retentiond.compiler.statements import examine_statement
 from retentiond.compiler.verdicts import RowFlags, TermFlags, combine_flags
 from retentiond.engine.session import Transaction
 from retentiond.engine.shipping import due_of, plain, ship
 from retentiond.policy.calendar import Reading
-
 
 
 @dataclass(slots=True)
@@ -87,7 +86,8 @@ def _terms(
         if clock.local:
             suspect, due, never, running = (bool(next(cells)) for _ in range(4))
             terms.append(TermFlags(suspect=suspect, due=due, never=never, running=running))
-            values.append(decode(clock, clock.types[0], next(cells)) if due else _skip(cells))
+            value = next(cells)
+            values.append(decode(clock, clock.types[0], value) if due else None)
             if clock.hops:
                 links[index] = next(cells)
         else:
@@ -99,10 +99,6 @@ def _terms(
 
 
 _UNKNOWN = TermFlags(suspect=False, due=False, never=False, running=True)
-
-
-def _skip(cells: Iterator[Any]) -> None:
-    next(cells)
 
 
 class Crossing:

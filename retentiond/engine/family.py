@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import Edge, Job, Step
-from retentiond.compiler.predicates import Predicates
-from retentiond.compiler.statements import Key, children_statement, in_keys
+from retentiond.compiler.statements import children_statement
 from retentiond.engine.examine import Candidate, Crossing
 from retentiond.engine.session import Transaction
-from retentiond.engine.shipping import is_one_of, plain
+from retentiond.engine.shipping import plain
 
 Node = tuple[str, Key]
 """A row: the label of its table, and its key."""
@@ -63,7 +63,9 @@ class Family:
 
 def needed_columns(job: Job, label: str) -> list[str]:
     """The columns of a table that its children refer to, beyond nothing: what must be read of each row."""
-    names = [name for step in job.cascade for edge in step.edges if edge.parent == label for name in edge.parent_columns]
+    names = [
+        name for step in job.cascade for edge in step.edges if edge.parent == label for name in edge.parent_columns
+    ]
     return list(dict.fromkeys(names))
 
 
@@ -102,16 +104,16 @@ def _pieces(values: Mapping[Key, list[Node]], size: int) -> Iterator[list[tuple[
 
 
 def _children(
-    job: Job, step: Step, edge: Edge, at: datetime, transaction: Transaction, family: Family, above: dict[Key, list[Node]]
+    job: Job,
+    step: Step,
+    edge: Edge,
+    at: datetime,
+    transaction: Transaction,
+    family: Family,
+    above: dict[Key, list[Node]],
 ) -> set[Node]:
-    label, table = step.relation.label, Predicates(step, at).table
-    if len(edge.child_columns) == 1 and not edge.parent.startswith(f"{step.relation.source}."):
-        column = edge.child_columns[0]
-        condition = is_one_of(step.relation, column, table, [values[0] for values in above])
-    else:
-        condition = in_keys([table.c[name] for name in edge.child_columns], list(above))
-    extra = needed_columns(job, label)
-    statement = children_statement(step, edge, at, condition, extra, lock=transaction.writes)
+    label, extra = step.relation.label, needed_columns(job, step.relation.label)
+    statement = children_statement(step, edge, at, list(above), extra, lock=transaction.writes)
     crossing, new = Crossing(transaction, at), set()
     for row in transaction.fetch(step.relation.source, statement):
         cells = iter(row)

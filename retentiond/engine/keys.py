@@ -1,4 +1,4 @@
-"""The key that tokens are made with: a file of its own, made by the first command that writes, readable by its owner only."""
+"""The key that tokens are made with: a file of its own, made by the first run that needs it, for its owner only."""
 
 import os
 import secrets
@@ -25,7 +25,9 @@ def token_key(folder: Path) -> bytes:
         raise RefusedError(f"others may read the key {file}", hint=f"chmod 600 {file}", code="key-readable")
     key = file.read_bytes()
     if len(key) != _BYTES:
-        raise RefusedError(f"the key {file} is damaged", hint="restore it; a new one would make other tokens", code="key")
+        raise RefusedError(
+            f"the key {file} is damaged", hint="restore it; a new one would make other tokens", code="key"
+        )
     return key
 
 

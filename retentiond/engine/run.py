@@ -1,6 +1,4 @@
-"""
-Jobs carried out, dry or real: one loop for both. Each job ends in one report; a failed job does not stop the others.
-"""
+"""Jobs carried out, dry or real: one loop for both. Each ends in one report; a failed job does not stop the others."""
 
 import getpass
 import time
@@ -10,8 +8,9 @@ from datetime import UTC, date, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import Job
-from retentiond.compiler.statements import Key, page_statement
+from retentiond.compiler.statements import page_statement
 from retentiond.engine.chunk import ChunkResult, Workshop, is_of_a_row, process
 from retentiond.engine.count import Tally, count, cutoffs, walks
 from retentiond.engine.keys import token_key
@@ -280,4 +279,3 @@ def needs_key(name: str, inside: Sequence[tuple[str, object]]) -> bool:
 def now() -> datetime:
     """The present instant, UTC."""
     return datetime.now(UTC)
-

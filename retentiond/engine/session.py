@@ -82,7 +82,7 @@ class Session:
         transaction = Transaction(self, writes=False)
         try:
             with errors_of(source):
-                streamed = statement.execution_options(yield_per=size)  # type: ignore[attr-defined]
+                streamed = statement.execution_options(yield_per=size)
                 yield from transaction.execute(source, streamed)
         finally:
             transaction.rollback()

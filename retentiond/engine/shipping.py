@@ -5,20 +5,20 @@ The other source counts its own rows by its own SQL, so that every value is comp
 are counts per key, which add up over the sources of a union. No more than one batch of keys is held at a time.
 """
 
-import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Executable
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from retentiond.catalog.model import Family
 from retentiond.compiler.clock_sql import ClockSql
+from retentiond.compiler.key_sets import is_one_of
 from retentiond.compiler.plan import ClockRead, Hop, Relation
 from retentiond.compiler.tables import table_of
 from retentiond.compiler.verdicts import RelatedCount, TermFlags
@@ -39,7 +39,7 @@ class Shipped:
 
 def ship(clock: ClockRead, links: Iterable[Link], at: datetime, read: Read) -> dict[Link, Shipped]:
     """
-    What each link value leads to. `links` are values of the row's own column; None (and what leads nowhere) is there too.
+    What each link value leads to; also what None, and a value that leads nowhere, amounts to.
 
     Raises:
         TransientError, FailedError: where a source cannot be asked; then nothing that rests on it is due.
@@ -134,28 +134,6 @@ def due_of(clock: ClockRead, reading: Reading) -> datetime:
     return due or datetime.max.replace(tzinfo=UTC)
 
 
-def is_one_of(
-    relation: Relation, column: str, table: sa.FromClause, values: Sequence[object]
-) -> ColumnElement[bool]:
-    """True where the column equals one of the values, sent as one array or JSON parameter where the engine has it."""
-    family, target = relation.column(column).family, table.c[column]
-    if relation.dialect == "postgresql":
-        kind = sa.Uuid if family is Family.UUID else sa.BigInteger if isinstance(values[0], int) else sa.Text
-        if kind is sa.Uuid:
-            values = [uuid.UUID(str(value)) for value in values if _is_uuid(value)]
-        return target == sa.func.any(sa.cast(sa.literal(list(values), ARRAY(kind)), ARRAY(kind)))
-    if relation.dialect == "sqlite":
-        shipped = sa.func.json_each(json.dumps(list(values))).table_valued("value")
-        return target.in_(sa.select(shipped.c.value))
-    if all(isinstance(value, int) for value in values):
-        source = sa.text("JSON_TABLE(:shipped_keys, '$[*]' COLUMNS(k BIGINT PATH '$')) AS shipped").bindparams(
-            sa.bindparam("shipped_keys", json.dumps(list(values)))
-        )
-        return target.in_(sa.select(sa.column("k")).select_from(source))
-    # A JSON column of text would bring a collation of its own into the comparison; constants do not.
-    return target.in_(list(values))
-
-
 def _asked(hop: Hop, reached: Mapping[Link, set[tuple[str, Link]]]) -> Iterator[tuple[Relation, list[object]]]:
     """Each far relation with the values to ask it for."""
     for relation in hop.far:
@@ -180,7 +158,7 @@ def _choose(clock: ClockRead, values: Iterable[Reading | None]) -> Reading | Non
     return choose(found, key=lambda value: due_of(clock, value))
 
 
-def _exact(relation: Relation, column: ColumnElement[object]) -> ColumnElement[object]:
+def _exact(relation: Relation, column: ColumnElement[Any]) -> ColumnElement[Any]:
     """The key column, grouped byte for byte."""
     if relation.column(str(column.key)).family is not Family.TEXT:
         return column
@@ -189,13 +167,5 @@ def _exact(relation: Relation, column: ColumnElement[object]) -> ColumnElement[o
     return column.collate("BINARY") if relation.dialect == "sqlite" else column
 
 
-def _sum(condition: ColumnElement[bool]) -> ColumnElement[object]:
+def _sum(condition: ColumnElement[bool]) -> ColumnElement[Any]:
     return sa.func.sum(sa.case((condition, 1), else_=0))
-
-
-def _is_uuid(value: object) -> bool:
-    try:
-        uuid.UUID(str(value))
-    except ValueError:
-        return False
-    return True

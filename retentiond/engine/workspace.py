@@ -32,7 +32,7 @@ class Workspace:
 
     def select(self, rules: tuple[str, ...], source: str | None = None) -> tuple[Job, ...]:
         """
-        The jobs of these RULE patterns (`policy/rule`, globs allowed; none: all) on `source` (None: all), in file order.
+        The jobs of these RULE patterns (`policy/rule` or globs; none: all) on `source` (None: all), in file order.
 
         Raises:
             UsageError: where a pattern matches no rule, or no rule has that source.
