@@ -385,8 +385,8 @@ def test_redact_is_linear(unit: str) -> None:
         redact(text)
         return time.process_time() - start
 
-    # Quadratic would be a factor of 100 and, on 100 kB, minutes.
-    assert min(seconds(100_000) for _ in range(3)) < 1
+    # A quadratic pattern takes minutes here; these took 0.04 to 0.37 s on a busy machine.
+    assert any(seconds(100_000) < 1 for _ in range(3))
 
 
 # --- json ------------------------------------------------------------------------------------------------------------
