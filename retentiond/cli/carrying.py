@@ -1,0 +1,187 @@
+"""What `plan`, `run` and the tour share: a workspace opened, its jobs looked at or carried out, the outcome written."""
+
+import os
+import pwd
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from zoneinfo import ZoneInfo
+
+import click
+
+from retentiond.cli.bars import progress_bars
+from retentiond.cli.failures import DUE, FAILED, REFUSED, exit_code, tell, worst
+from retentiond.cli.job_views import Extras, as_json, csv_text, job_sheet, name_of, remarks, sample_text, totals
+from retentiond.cli.output import warn, write_document, write_sheet
+from retentiond.compiler.plan import Job
+from retentiond.engine.policy_files import exposures
+from retentiond.engine.report import JobReport, instant_text
+from retentiond.engine.run import carry_out
+from retentiond.engine.sources import Sources
+from retentiond.engine.workspace import Workspace, open_workspace
+from retentiond.errors import RefusedError, RetentiondError
+from retentiond.settings import Settings
+from retentiond.state.store import Store, open_store
+
+NO_EXTRAS = Extras({}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    What the jobs came to. `stopped` is what ended it before the last job; `requests` is None where none were looked
+    for.
+    """
+
+    at: datetime
+    dry_run: bool
+    reports: tuple[JobReport, ...]
+    stopped: RetentiondError | None = None
+    requests: tuple[object, ...] | None = None
+
+    def exit_code(self, *, due_counts: bool = False) -> int:
+        """The exit code that counts; with `due_counts` due rows make it 10."""
+        codes = [exit_code(self.stopped)] if self.stopped else []
+        for report in self.reports:
+            if report.failed:
+                codes.append(FAILED)
+            if not self.dry_run and (report.guard != "ok" or report.approval == "missing"):
+                codes.append(REFUSED)
+            if due_counts and report.due:
+                codes.append(DUE)
+        return worst(codes)
+
+
+class Carrying:
+    """The jobs of some RULE patterns on one source or all, with the connections they need."""
+
+    def __init__(self, settings: Settings, rules: tuple[str, ...], source: str | None) -> None:
+        self._settings = settings
+        self._rules = rules
+        self._source = source
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.sources = stack.enter_context(Sources(self._settings))
+            self.workspace: Workspace = open_workspace(self._settings, self.sources)
+            self.jobs: tuple[Job, ...] = self.workspace.select(self._rules, self._source)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The policy files."""
+        return tuple(Path(policy.file) for policy in self.workspace.policies)
+
+    def look(self, at: datetime, *, estimate: bool = False) -> Outcome:
+        """What a run at that instant would find; nothing is written."""
+        return self._carry(at, None, estimate=estimate)
+
+    def do(self, at: datetime) -> Outcome:
+        """What a run found and did."""
+        with open_store(self._settings.state.connection_url(), create=True) as store:
+            return self._carry(at, store, estimate=False)
+
+    def _carry(self, at: datetime, store: Store | None, *, estimate: bool) -> Outcome:
+        """Carries the jobs out, or looks at them where there is no store; keeps what was reported before an error."""
+        reports: list[JobReport] = []
+        stopped: RetentiondError | None = None
+        apply = store is not None
+        with progress_bars() as bars:
+            try:
+                for report in carry_out(
+                    self.jobs,
+                    self.sources,
+                    at,
+                    apply=apply,
+                    store=store,
+                    progress=bars,
+                    estimate=estimate,
+                    requested_by=login_name(),
+                ):
+                    reports.append(report)  # noqa: PERF402 - what came before an error is kept
+            except RetentiondError as error:
+                stopped = error
+        requests = () if apply and not self._rules else None
+        return Outcome(at, not apply, tuple(reports), stopped, requests)
+
+
+def login_name() -> str:
+    """The name of the user who runs this, or the number where there is no name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def ask(outcome: Outcome, zone: ZoneInfo) -> None:
+    """Shows on the terminal what is due and asks once; raises RefusedError where the answer is no."""
+    if outcome.stopped:
+        raise outcome.stopped
+    if not any(report.due for report in outcome.reports):
+        return
+    write_sheet(job_sheet(outcome.reports, zone, done=False), err=True)
+    for line in (*remarks(outcome.reports), totals(outcome.reports)):
+        click.echo(line, err=True)
+    if not click.confirm("Carry this out now?", err=True):
+        raise RefusedError("nothing was touched: the answer was no", code="not-confirmed")
+
+
+def write(outcome: Outcome, form: str, zone: ZoneInfo, extras: Extras = NO_EXTRAS) -> None:
+    """Writes the outcome to stdout in the wanted form, and to stderr what stopped it."""
+    if form == "json":
+        jobs = [as_json(report, extras) for report in outcome.reports]
+        requests = {} if outcome.requests is None else {"requests": list(outcome.requests)}
+        write_document({"at": instant_text(outcome.at), "dry_run": outcome.dry_run, "jobs": jobs, **requests})
+    elif form == "csv":
+        click.echo(csv_text(outcome.reports), nl=False)
+    else:
+        write_sheet(job_sheet(outcome.reports, zone, done=not outcome.dry_run))
+        for line in (*remarks(outcome.reports), *_extra_lines(outcome.reports, extras), totals(outcome.reports)):
+            click.echo(line)
+    if outcome.stopped:
+        tell(outcome.stopped)
+
+
+def _extra_lines(reports: Iterable[JobReport], extras: Extras) -> Iterable[str]:
+    for report in reports:
+        name = name_of(report)
+        if name in extras.sample:
+            keys = "; ".join(sample_text(key) for key in extras.sample[name]) or "none"
+            yield f"{name}: keys of due rows: {keys}"
+        if name in extras.sql:
+            yield f"-- {name}"
+            yield extras.sql[name]
+
+
+def statements_of(jobs: Sequence[Job], at: datetime) -> dict[str, str]:
+    """By job, the statement that finds its due rows."""
+    from retentiond.engine.statements_text import predicate_text
+
+    return {job.name: predicate_text(job, at) for job in jobs}
+
+
+def sample_of(carrying: Carrying, outcome: Outcome, count: int) -> dict[str, Sequence[tuple[object, ...]]]:
+    """By job that could be looked at, the keys of up to `count` due rows."""
+    from retentiond.engine.sample import sample_keys
+
+    fine = {name_of(report) for report in outcome.reports if not report.failed}
+    return {
+        job.name: sample_keys(job, carrying.sources, outcome.at, count) for job in carrying.jobs if job.name in fine
+    }
+
+
+def warn_exposed(files: Iterable[Path]) -> None:
+    """Warns of policy files that others may change."""
+    for exposure in exposures(files):
+        warn(f"{exposure}; `retentiond run` refuses that")

@@ -1,0 +1,1 @@
+"""Read-only views for people: nothing in here changes a row."""
