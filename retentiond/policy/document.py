@@ -292,9 +292,7 @@ class RecordDocument(Section):
         None, description="A connection from the settings, a list, or a glob such as tenant-*."
     )
     table: Text | None = Field(None, description="schema.table where the database has schemas.")
-    subject: SubjectDocument | None = Field(
-        None, description="Each row is a person; {type: column} names the type."
-    )
+    subject: SubjectDocument | None = Field(None, description="Each row is a person; {type: column} names the type.")
     belongs_to: dict[str, LinkDocument] | None = Field(
         None, description="{record: own column}, or {record: {its unique column: own column}}."
     )
