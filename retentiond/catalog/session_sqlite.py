@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from retentiond.catalog.limits import Limits
 from retentiond.errors import UsageError
+from retentiond.policy.clock_state import clock_order, clock_state
 
 # SQLite's own lower() and upper() know ASCII only. They must not be replaced, though: an index, CHECK or generated
 # column made with the built-in ones would be broken by our first write ("database disk image is malformed", measured).
@@ -84,6 +85,8 @@ def _prepare(connection: sqlite3.Connection, record: Any, limits: Limits) -> Non
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DML, False)
     connection.create_function(LOWER, 1, _lower, deterministic=True)
     connection.create_function(UPPER, 1, _upper, deterministic=True)
+    connection.create_function("retentiond_clock_state", 2, clock_state, deterministic=True)
+    connection.create_function("retentiond_clock_order", 2, clock_order, deterministic=True)
     # One row with bytes that are no UTF-8 must not stop the others from being read.
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     deadline = _Deadline(limits.statement)

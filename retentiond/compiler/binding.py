@@ -76,7 +76,9 @@ class Binding:
             catalog.features,
         )
 
-    def check_target(self, policy: Policy, path: tuple[str | int, ...], source: str, table: Table, key: tuple[str, ...]) -> None:
+    def check_target(
+        self, policy: Policy, path: tuple[str | int, ...], source: str, table: Table, key: tuple[str, ...]
+    ) -> None:
         """Notes why rows of a table cannot be changed safely."""
         for code, message, hint in target_problems(table, key):
             self._findings.error(policy, path, code, f"{source}.{self.catalogs[source].short(table)} {message}", hint)

@@ -5,7 +5,7 @@ never unknown, and compares the bare column with constants where its type allows
 
 import math
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement
 from retentiond.catalog.model import Family
 from retentiond.compiler.clock_text import TextClock, decode_order_value
 from retentiond.compiler.plan import ClockRead, Relation
+from retentiond.policy import clock_state
 from retentiond.policy.calendar import Bound, Kind, Reading, before_bound, due_bound
 from retentiond.policy.clocks import ClockType, Special, read_value
 
@@ -43,18 +44,21 @@ class ClockSql:
 
     def suspect(self) -> ColumnElement[bool]:
         """True where the value cannot be true: malformed, or before `plausible_from`."""
+        if self._called_back:
+            return sa.and_(self._column.is_not(None), self._state() == clock_state.SUSPECT)
         return sa.and_(self._column.is_not(None), self._where_well_formed(self._implausible(), otherwise=sa.true()))
 
     def due(self) -> ColumnElement[bool]:
         """True where the value is plausible and its term is over."""
-        conditions: list[ColumnElement[bool]] = [self._column.is_not(None)]
-        if (coarse := self._coarse()) is not None:
-            conditions.append(coarse)
+        if self._called_back:
+            return sa.and_(self._column.is_not(None), self._no_later(), self._state() == clock_state.DUE)
         over = sa.and_(self._inside(self._bounds), sa.not_(self._implausible()))
-        return sa.and_(*conditions, self._where_well_formed(over, otherwise=sa.false()))
+        return sa.and_(self._column.is_not(None), self._where_well_formed(over, otherwise=sa.false()))
 
     def order_value(self) -> ColumnElement[Any]:
         """A value that orders due rows by their clock; `decode` reads it back."""
+        if self._called_back:
+            return sa.func.retentiond_clock_order(self._column, self._question(), type_=sa.Text)
         if self._type in _TEXTS:
             return sa.case((self._text().well_formed(), self._text().order_value()))
         return self._column
@@ -75,10 +79,26 @@ class ClockSql:
         column = sa.type_coerce(self._column, sa.Text)
         return TextClock(column, self._dialect, time_part=self._type is not ClockType.TEXT_DATE, pattern=pattern)
 
-    def _coarse(self) -> ColumnElement[bool] | None:
-        if self._type not in _TEXTS:
-            return None
-        return self._text().no_later_than(*map(self._bounds, (Kind.DATE, Kind.NAIVE, Kind.INSTANT)))
+    @property
+    def _called_back(self) -> bool:
+        """True where SQLite asks us about a text value by value."""
+        return self._dialect == "sqlite" and self._type in _TEXTS
+
+    def _question(self) -> str:
+        due = {kind: self._bounds(kind) for kind in Kind}
+        implausible = {kind: self._floor(kind) for kind in Kind}
+        return clock_state.ClockQuestion(self._type, self._clock.format, due, implausible).as_text()
+
+    def _state(self) -> ColumnElement[int]:
+        return sa.func.retentiond_clock_state(self._column, self._question(), type_=sa.Integer)
+
+    def _no_later(self) -> ColumnElement[bool]:
+        """A necessary condition on the bare column that an index can serve; a pattern has no such order."""
+        if self._type is ClockType.PATTERN:
+            return sa.true()
+        uppers = [self._bounds(kind).upper for kind in Kind]
+        latest = max(upper.date() if isinstance(upper, datetime) else upper for upper in uppers)
+        return self._column < (min(latest, date(9998, 1, 1)) + timedelta(days=2)).isoformat()
 
     def _where_well_formed(self, condition: ColumnElement[bool], otherwise: ColumnElement[bool]) -> ColumnElement[bool]:
         """The condition, asked only of values that have the declared form."""

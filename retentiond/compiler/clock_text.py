@@ -1,5 +1,5 @@
 """
-Clock values that are text in the database, compared as text: the same on PostgreSQL, MariaDB and SQLite.
+Clock values that are text in the database, compared as text: the same on PostgreSQL and MariaDB (SQLite calls back).
 
 A text that has the declared shape and names a day that exists is brought into one canonical form,
 `YYYY-MM-DD HH:MM:SS.nnnnnnnnn`, whose order as text is its order in time. Nothing is cast to a date before its shape
@@ -36,7 +36,6 @@ class TextClock:
     def __init__(self, column: ColumnElement[str], dialect: Dialect, *, time_part: bool, pattern: str | None) -> None:
         self._dialect = dialect
         self._time_part = time_part
-        self._raw = column
         self._pattern = pattern
         self._text = _binary(column, dialect)
         self._iso = _rearranged(self._text, pattern) if pattern else self._text
@@ -46,19 +45,7 @@ class TextClock:
         shape = self._matches(self._iso, f"{_DAY}(?:{_TIME}{_ZONE}?)?")
         if self._pattern:
             shape = sa.and_(self._matches(self._text, _pattern_shape(self._pattern)), shape)
-        if self._dialect == "sqlite":
-            return sa.case(
-                (sa.func.typeof(self._raw) != "text", sa.false()), (self._plainly_iso(), sa.true()), else_=shape
-            )
         return shape
-
-    def _plainly_iso(self) -> ColumnElement[bool]:
-        """True for the commonest forms, told by functions that SQLite itself has: its REGEXP is ours, and slow."""
-        day, rest = sa.func.substr(self._iso, 1, 10), sa.func.substr(self._iso, 11)
-        to_the_second = rest.op("GLOB", is_comparison=True)("[T ][0-2][0-9]:[0-5][0-9]:[0-5][0-9]")
-        time = sa.or_(rest == "", sa.and_(to_the_second, sa.func.substr(rest, 2, 2) < "24"))
-        plain = sa.and_(sa.func.date(day) == day, time)
-        return sa.and_(plain, sa.false()) if self._pattern else plain
 
     def inside(self, dates: Bound, naive: Bound, instants: Bound) -> ColumnElement[bool]:
         """True where a well-formed value lies in the bound of what it is: a date, a local time or an instant."""
@@ -68,13 +55,6 @@ class TextClock:
         by_time = _time_within(_canonical(self._iso), naive)
         by_instant = _time_within(self._canonical_utc(), instants)
         return sa.case((sa.func.length(self._iso) == 10, by_date), (self._has_zone(), by_instant), else_=by_time)
-
-    def no_later_than(self, dates: Bound, naive: Bound, instants: Bound) -> ColumnElement[bool] | None:
-        """A necessary condition on the bare column that an index can serve; None where the form has no such order."""
-        if self._pattern or self._dialect != "sqlite":
-            return None
-        latest = max(_as_date(bound.upper) for bound in (dates, naive, instants))
-        return self._raw < _date_text(min(latest, date(9998, 12, 29)) + timedelta(days=2))
 
     def order_value(self) -> ColumnElement[str]:
         """A text that orders well-formed values in time; its last character says D(ate), N(aive) or Z (instant)."""
@@ -90,8 +70,6 @@ class TextClock:
     def _has_zone(self) -> ColumnElement[bool]:
         """True where a well-formed value ends with a zone: nothing else in a time has such a sign."""
         time = sa.func.substr(self._iso, 11)
-        if self._dialect == "sqlite":
-            return time.op("GLOB", is_comparison=True)("*[Z+-]*")
         return time.regexp_match("[Z+-]")
 
     def _matches(self, text: ColumnElement[str], shape: str) -> ColumnElement[bool]:
@@ -115,8 +93,6 @@ class TextClock:
         return self._to_utc(sa.func.substr(local, 1, 19), offset) + sa.func.substr(local, 20, 10)
 
     def _to_utc(self, local: ColumnElement[str], offset: ColumnElement[str]) -> ColumnElement[str]:
-        if self._dialect == "sqlite":
-            return sa.func.strftime("%Y-%m-%d %H:%M:%S", local + offset, type_=sa.String)
         if self._dialect == "postgresql":
             instant = sa.cast(local + offset, sa.DateTime(timezone=True))
             return sa.func.to_char(sa.func.timezone("UTC", instant), "YYYY-MM-DD HH24:MI:SS", type_=sa.String)
@@ -126,12 +102,11 @@ class TextClock:
 
 def decode_order_value(text: str) -> date | datetime:
     """The reading that `order_value` stands for, fractions below a microsecond rounded up (never early)."""
-    tag, day = text[-1], text[:19]
-    moment = datetime.strptime(day, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - local unless tagged Z
+    tag = text[-1]
+    moment = datetime.fromisoformat(text[:19])
     if tag == "D":
         return moment.date()
-    nanoseconds = int(text[20:29])
-    moment += timedelta(microseconds=-(-nanoseconds // 1000))
+    moment += timedelta(microseconds=-(-int(text[20:-1].ljust(9, "0")) // 1000))
     return moment.replace(tzinfo=UTC) if tag == "Z" else moment
 
 
@@ -177,8 +152,6 @@ def _binary(column: ColumnElement[str], dialect: Dialect) -> ColumnElement[str]:
     """The text with an order by code point and no other idea of equality."""
     if dialect == "postgresql":
         return sa.cast(column, sa.Text).collate("C")
-    if dialect == "sqlite":
-        return sa.type_coerce(column, sa.Text).collate("BINARY")
     return sa.cast(column, sa.CHAR).collate("utf8mb4_bin")
 
 

@@ -1,4 +1,4 @@
-"""Policies and live schemas become one plan, or all their problems at once. Pure: no connection, no settings, no clock."""
+"""Policies and live schemas become one plan, or all their problems at once. Pure: no connection, no clock."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

@@ -47,7 +47,7 @@ def type_problems(expression: Expression, relation: Relation) -> Iterator[str]:
         yield f"the condition is a {result}, not something true or false"
 
 
-def _walk(expression: Expression, relation: Relation) -> Iterator[str]:
+def _walk(expression: Expression, relation: Relation) -> Iterator[str]:  # noqa: C901, PLR0912 - one case per form
     for part in _children(expression):
         yield from _walk(part, relation)
     match expression:
@@ -64,10 +64,10 @@ def _walk(expression: Expression, relation: Relation) -> Iterator[str]:
         case Arithmetic(operator, left, right):
             yield from _expect(left, _NUMERIC, operator, relation)
             yield from _expect(right, _NUMERIC, operator, relation)
-            types = {_type_of(left, relation), _type_of(right, relation)}
-            if operator == "/" and types == {"integer"}:
+            sides = {_type_of(left, relation), _type_of(right, relation)}
+            if operator == "/" and sides == {"integer"}:
                 yield "`/` on two integers is refused: engines disagree on the result"
-            if operator == "%" and types != {"integer"}:
+            if operator == "%" and sides != {"integer"}:
                 yield "`%` needs two integers: engines disagree on the rest"
         case Negative(operand):
             yield from _expect(operand, _NUMERIC, "-", relation)
@@ -118,8 +118,8 @@ def _type_of(expression: Expression, relation: Relation) -> str:
         case Function("length", _):
             return "integer"
         case Function("coalesce", arguments):
-            types = [_type_of(argument, relation) for argument in arguments]
-            return next((found for found in types if found != "unknown"), "unknown")
+            kinds = (_type_of(argument, relation) for argument in arguments)
+            return next((found for found in kinds if found != "unknown"), "unknown")
         case Function():
             return "text"
         case _:
@@ -320,7 +320,8 @@ class ConditionSql:
                     first = sa.cast(first, sa.Text)
                     first = first.collate("und-x-icu") if "icu" in self._relation.features else first
                 prefix = "retentiond_" if self._dialect == "sqlite" else ""  # the built-in ones know ASCII only
-                return getattr(sa.func, prefix + name)(first, type_=sa.Text)
+                changed: ColumnElement[Any] = getattr(sa.func, prefix + name)(first, type_=sa.Text)
+                return changed
             case "length":
                 return sa.func.char_length(first) if self._dialect in ("mariadb", "mysql") else sa.func.length(first)
             case "coalesce":

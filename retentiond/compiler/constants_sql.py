@@ -82,7 +82,7 @@ def _number(constant: object, column: Column, relation: Relation) -> ColumnEleme
     number = float(str(constant))
     if relation.dialect != "sqlite" and column.type.split("(")[0] in ("real", "float", "float unsigned"):
         try:
-            (number,) = struct.unpack("f", struct.pack("f", number))
+            (number,) = struct.unpack("<f", struct.pack("<f", number))
         except OverflowError:
             return None
     return sa.literal(number, sa.Double)

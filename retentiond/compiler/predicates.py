@@ -5,6 +5,7 @@ what is held or floored, what a mask has still to do. Pure: built from the plan,
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
@@ -64,7 +65,7 @@ class Predicates:
         """True where the row is held or floored, as far as this source can tell."""
         return sa.or_(self.held(), self.floored())
 
-    def key_columns(self) -> list[ColumnElement[object]]:
+    def key_columns(self) -> list[ColumnElement[Any]]:
         """The columns that identify a row, in the key's order."""
         return [self.table.c[name] for name in self.relation.key]
 

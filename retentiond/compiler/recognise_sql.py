@@ -22,12 +22,19 @@ from retentiond.policy.model import Method
 
 _DIGITS = "0123456789"
 _MAPPED = "::ffff:"
-_LARGEST_BIGINT = 2**63 - 1
+_LEAST_BIGINT, _LARGEST_BIGINT = -(2**63), 2**63 - 1
+_BEYOND_DECIMAL = 10**65  # MariaDB's and MySQL's
 _LONGEST = 2**31 - 1  # no text has more characters
 # As a text of the database, or as what its driver hands over as one. Any column of SQLite may hold a text.
 _WORDS = (Family.TEXT, Family.TEXT_DATE, Family.TEXT_DATETIME, Family.UUID, Family.INET, Family.INTEGER)
 _MOMENTS = (Family.DATE, Family.NAIVE, Family.INSTANT)
 _WHOLE = (Family.INTEGER, Family.DECIMAL)
+_DAY_LENGTH = len("2020-01-01")
+_STARTS = {
+    Kind.YEAR_START: ((5, "-01-01"),),
+    Kind.MONTH_START: ((5, "-"), (8, "-01")),
+    Kind.DAY_START: ((5, "-"), (8, "-")),
+}
 _UNITS = {Kind.YEAR_START: "year", Kind.MONTH_START: "month", Kind.DAY_START: "day"}
 
 
@@ -92,16 +99,25 @@ class _Shown:
             return sa.func.abbrev(sa.cast(self._value, postgresql.INET), type_=sa.Text).collate("C")
         return sa.cast(self._value, sa.Text).collate("C")
 
-    def _same(self, text: ColumnElement[str], constant: str) -> ColumnElement[bool]:
+    def _same(self, text: ColumnElement[str], *constants: str) -> ColumnElement[bool]:
+        """True where the text is one of the constants."""
         if self._dialect in ("mariadb", "mysql"):  # even utf8mb4_bin does not see trailing blanks
-            return sa.cast(text, sa.BINARY) == sa.literal(constant.encode(), sa.LargeBinary)
-        return text == sa.literal(constant, sa.Text)
+            return sa.cast(text, sa.BINARY).in_([sa.literal(each.encode(), sa.LargeBinary) for each in constants])
+        return text.in_([sa.literal(each, sa.Text) for each in constants])
+
+    def _without(self, text: ColumnElement[str], characters: str) -> ColumnElement[str]:
+        """The text less every one of the characters."""
+        if self._dialect == "postgresql":
+            return sa.func.translate(text, characters, "", type_=sa.Text)
+        if self._dialect == "sqlite":
+            return reduce(lambda rest, each: sa.func.replace(rest, each, "", type_=sa.Text), characters, text)
+        return sa.func.regexp_replace(text, f"[{characters}]", "", type_=sa.Text)
 
     def _length(self, text: ColumnElement[str]) -> ColumnElement[int]:
         if self._dialect != "sqlite":
             return sa.func.char_length(text, type_=sa.Integer)
-        # SQLite's length() stops at a NUL character, instr() does not.
-        end = sa.func.char(0x10FFFF)
+        # SQLite's length() stops at a NUL character. instr() does not, and finds a byte that no UTF-8 contains.
+        end = sa.cast(sa.literal(b"\xff", sa.LargeBinary), sa.Text)
         whole = sa.func.instr(text.concat(end), end) - 1
         return sa.func.max(sa.func.length(text), whole, type_=sa.Integer)
 
@@ -132,14 +148,12 @@ class _Shown:
     def text_start(self) -> ColumnElement[bool]:
         """A date and nothing but zeros behind it."""
         text = self._text()
-        fixed = {Kind.YEAR_START: "-01-01", Kind.MONTH_START: "-01", Kind.DAY_START: ""}[self._form.kind]
-        free = "0000-00-00"[: 10 - len(fixed)]
-        shape = reduce(lambda part, digit: _replace(part, digit, "0"), "123456789", _part(text, 1, len(free)))
         return sa.and_(
             self._no_nul(),
-            self._same(shape, free),
-            self._same(_part(text, len(free) + 1, len(fixed)), fixed),
-            self._same(_without(_part(text, 11), "T 0:.Z+"), ""),
+            self._length(text) >= _DAY_LENGTH,
+            self._same(self._without(_part(text, 1, _DAY_LENGTH), _DIGITS), "--"),
+            *(self._same(_part(text, place, len(part)), part) for place, part in _STARTS[self._form.kind]),
+            self._same(self._without(_part(text, _DAY_LENGTH + 1), "T 0:.Z+"), ""),
         )
 
     def network(self) -> ColumnElement[bool]:
@@ -147,16 +161,12 @@ class _Shown:
         length = self._length(text)
         mapped = self._same(_part(text, 1, len(_MAPPED)), _MAPPED)
         dotted = sa.case((mapped, _part(text, len(_MAPPED) + 1)), else_=text)
-        colons = _without(text, _DIGITS + "abcdef")
+        colons = self._without(text, _DIGITS + "abcdef")
         return sa.and_(
             self._no_nul(),
             sa.or_(
-                sa.and_(length <= 20, self._ends(text, ".0"), self._same(_without(dotted, _DIGITS), "...")),
-                sa.and_(
-                    length <= 16,
-                    self._ends(text, "::"),
-                    sa.or_(*(self._same(colons, ":" * count) for count in (2, 3, 4))),
-                ),
+                sa.and_(length <= 20, self._ends(text, ".0"), self._same(self._without(dotted, _DIGITS), "...")),
+                sa.and_(length <= 16, self._ends(text, "::"), self._same(colons, "::", ":::", "::::")),
             ),
         )
 
@@ -206,38 +216,42 @@ class _Shown:
         if self._dialect == "sqlite":
             return self._multiple_sqlite(bucket)
         if self._column.family in _WHOLE:
-            return self._rest(self._value, bucket) == 0
+            return self._divides(bucket, self._value)
         if self._column.family is not Family.FLOAT:
             return None
         return self._multiple_postgresql(bucket) if self._dialect == "postgresql" else self._multiple_mysql(bucket)
 
-    def _rest(self, value: ColumnElement[Any], bucket: int) -> ColumnElement[Any]:
-        if self._dialect == "postgresql" and self._column.family is Family.DECIMAL:
-            return value % sa.cast(sa.literal(str(bucket)), sa.Numeric)
-        # No whole number of a database is a multiple of a larger one, but for 0.
-        return value if bucket > _LARGEST_BIGINT else value % sa.literal(bucket, sa.BigInteger)
+    def _divides(self, bucket: int, value: ColumnElement[Any]) -> ColumnElement[bool]:
+        if bucket <= _LARGEST_BIGINT and self._column.family is not Family.DECIMAL:
+            return value % sa.literal(bucket, sa.BigInteger) == 0
+        if self._dialect == "sqlite":
+            return value.in_([sa.literal(whole, sa.BigInteger) for whole in (0, _LEAST_BIGINT) if whole % bucket == 0])
+        if self._dialect == "postgresql":
+            return sa.cast(value, sa.Numeric) % sa.cast(sa.literal(str(bucket)), sa.Numeric) == 0
+        # abs(): on MariaDB the decimal -5.0 % 5 is a -0.0 that does not equal 0.
+        return sa.func.abs(value) % sa.literal(bucket, sa.BigInteger) == 0 if bucket < _BEYOND_DECIMAL else value == 0
 
     def _multiple_sqlite(self, bucket: int) -> ColumnElement[bool]:
         kind = sa.func.typeof(self._value)
         whole = sa.cast(self._value, sa.Integer)
         return sa.or_(
-            sa.and_(kind == "integer", self._rest(sa.type_coerce(self._value, sa.BigInteger), bucket) == 0),
-            sa.and_(kind == "real", _exact(self._value), self._value == whole, self._rest(whole, bucket) == 0),
+            sa.and_(kind == "integer", self._divides(bucket, sa.type_coerce(self._value, sa.BigInteger))),
+            sa.and_(kind == "real", _exact(self._value), self._value == whole, self._divides(bucket, whole)),
         )
 
     def _multiple_postgresql(self, bucket: int) -> ColumnElement[bool]:
         """The number that the driver reads from the text; a cast to numeric would keep 15 digits (of a real: 6)."""
         seen = sa.cast(sa.cast(self._value, sa.Text), sa.Double)
-        whole = sa.and_(seen == sa.func.trunc(seen), self._rest(sa.cast(seen, sa.BigInteger), bucket) == 0)
+        whole = sa.and_(seen == sa.func.trunc(seen), self._divides(bucket, sa.cast(seen, sa.BigInteger)))
         return sa.case((_exact(seen), whole), else_=sa.false())
 
     def _multiple_mysql(self, bucket: int) -> ColumnElement[bool]:
         value = sa.type_coerce(self._value, sa.Double)
         if not self._column.type.startswith("float"):
-            return sa.and_(_exact(value), self._rest(value, bucket) == 0)
+            return sa.and_(_exact(value), self._divides(bucket, value))
         # The driver sees six digits of a float. Done is the float nearest to a multiple that can be seen.
         seen = sa.cast(sa.cast(self._value, sa.CHAR), sa.Double)
-        return sa.and_(_exact(seen), self._rest(seen, bucket) == 0, value == sa.cast(seen, sa.Float))
+        return sa.and_(_exact(seen), self._divides(bucket, seen), value == sa.cast(seen, sa.Float))
 
 
 def _exact(number: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -249,15 +263,6 @@ def _exact(number: ColumnElement[Any]) -> ColumnElement[bool]:
 
 def _part(text: ColumnElement[str], start: int, length: int | None = None) -> ColumnElement[str]:
     return sa.func.substr(text, start, *([] if length is None else [length]), type_=sa.Text)
-
-
-def _replace(text: ColumnElement[str], old: str, new: str) -> ColumnElement[str]:
-    return sa.func.replace(text, old, new, type_=sa.Text)
-
-
-def _without(text: ColumnElement[str], characters: str) -> ColumnElement[str]:
-    """The text less every one of the characters."""
-    return reduce(lambda rest, character: _replace(rest, character, ""), characters, text)
 
 
 _TEXT_FORMS: Mapping[Kind, Callable[[_Shown], ColumnElement[bool]]] = {

@@ -4,6 +4,7 @@ scalar for the value that the term rests on.
 """
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
@@ -28,7 +29,7 @@ class Related:
         rows = sa.select(sa.literal(1)).select_from(self._joined()).where(self._link(), condition)
         return rows.correlate(self._near).exists()
 
-    def scalar(self, value: ColumnElement[object]) -> ColumnElement[object]:
+    def scalar(self, value: ColumnElement[Any]) -> ColumnElement[Any]:
         """One value computed over the related rows."""
         rows = sa.select(value).select_from(self._joined()).where(self._link())
         return rows.correlate(self._near).scalar_subquery()
@@ -72,7 +73,7 @@ def term_sql(clock: ClockRead, relation: Relation, table: sa.FromClause, at: dat
     return TermSql(suspect, over, sa.and_(sa.not_(dated), sa.not_(running)), running)
 
 
-def term_value(clock: ClockRead, relation: Relation, table: sa.FromClause, at: datetime) -> ColumnElement[object]:
+def term_value(clock: ClockRead, relation: Relation, table: sa.FromClause, at: datetime) -> ColumnElement[Any]:
     """The value of the clock that a due row's term rests on; `clock_sql.decode` reads it."""
     if not clock.hops:
         return ClockSql(clock, clock.types[0], relation, table, at).order_value()

@@ -59,6 +59,13 @@ def due_values_statement(job: Job, at: datetime) -> sa.Select[*tuple[Any, ...]]:
     return sa.select(*values).select_from(rows.table).where(*wanted)
 
 
+def due_statement(job: Job, at: datetime) -> sa.Select[*tuple[Any, ...]]:
+    """The keys of all rows that are due as far as their own source can tell."""
+    rows = Predicates(job.step, at)
+    wanted = (rows.passes(), rows.unfinished(), rows.expiry().due, sa.not_(rows.kept()))
+    return sa.select(*rows.key_columns()).where(*wanted)
+
+
 def page_statement(
     job: Job, at: datetime, after: Key | None, limit: int, *, everything: bool
 ) -> sa.Select[*tuple[Any, ...]]:

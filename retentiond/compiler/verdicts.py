@@ -34,7 +34,9 @@ class TermFlags:
 
     def as_sql(self) -> TermSql:
         """The flags as constants, for a statement that repeats the rest of the predicate."""
-        return TermSql(*(sa.true() if flag else sa.false() for flag in (self.suspect, self.due, self.never, self.running)))
+        return TermSql(
+            *(sa.true() if flag else sa.false() for flag in (self.suspect, self.due, self.never, self.running))
+        )
 
 
 OVER = TermFlags(suspect=False, due=True, never=False, running=False)

@@ -36,9 +36,8 @@ _OF_A_ROW = (
     "bad-value",
 )
 _OF_A_ROW_MYSQL = frozenset(
-    ["1048", "1062", "1169", "1216", "1217", "1264", "1265", "1292", "1364", "1366", "1367", "1406", "1411", "1451"]
-    + ["1452", "1525", "1586", "1644", "1690", "3819", "4025", "1205"]
-)
+    {"1048", "1062", "1169", "1205", "1216", "1217", "1264", "1265", "1292", "1364", "1366"}
+) | {*("1367", "1406", "1411", "1451", "1452", "1525", "1586", "1644", "1690", "3819", "4025")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +99,12 @@ def process(workshop: Workshop, keys: Sequence[Key], *, attempts: int = _ATTEMPT
     raise AssertionError("unreachable")
 
 
+def due_keys(workshop: Workshop, keys: Sequence[Key]) -> list[Key]:
+    """Those of the keys whose rows are due and not kept by anything."""
+    with workshop.session.transaction() as transaction:
+        return [candidate.key for candidate in _decide(workshop, transaction, keys).due]
+
+
 def is_of_a_row(error: RetentiondError) -> bool:
     """True where the content of single rows, not the job, may be what the database refused."""
     return (
@@ -109,52 +114,62 @@ def is_of_a_row(error: RetentiondError) -> bool:
     )
 
 
+@dataclass(slots=True)
+class _Decision:
+    """What was found of a chunk: its due rows, what goes with them, and how many stand in each class."""
+
+    due: list[Candidate]
+    family: Family
+    going: set[Node]
+    tally: Tally
+
+
 def _once(workshop: Workshop, keys: Sequence[Key]) -> ChunkResult:
-    job, at, session = workshop.job, workshop.at, workshop.session
-    with session.transaction() as transaction:
-        if session.apply:
-            change.lock(job, at, transaction, keys)
-        candidates = examine(job, at, transaction, keys, _extra(job))
-        due = [candidate for candidate in candidates if candidate.verdict(job) == "due"]
-        family = gather(job, at, transaction, due, workshop.batch)
-        kept = family.kept_roots()
-        due = [candidate for candidate in due if (family.own, candidate.key) not in kept]
-        going = family.below({(family.own, candidate.key) for candidate in due})
-        tally = _classes(job, candidates, kept)
-        for candidate in due:
-            tally.older(candidate.due_since(job))
-        if not session.apply:
-            return _result(tally, len(due), 0, _would_go(workshop, transaction, family, going))
-        return _apply(workshop, transaction, due, family, going, tally)
+    with workshop.session.transaction() as transaction:
+        if workshop.session.apply:
+            change.lock(workshop.job, workshop.at, transaction, keys)
+        decision = _decide(workshop, transaction, keys)
+        if not workshop.session.apply:
+            return _result(decision.tally, len(decision.due), 0, _would_go(workshop, transaction, decision))
+        return _apply(workshop, transaction, decision)
 
 
-def _apply(
-    workshop: Workshop,
-    transaction: Transaction,
-    due: list[Candidate],
-    family: Family,
-    going: set[Node],
-    tally: Tally,
-) -> ChunkResult:
+def _decide(workshop: Workshop, transaction: Transaction, keys: Sequence[Key]) -> _Decision:
     job, at = workshop.job, workshop.at
+    candidates = examine(job, at, transaction, keys, _extra(job))
+    due = [candidate for candidate in candidates if candidate.verdict(job) == "due"]
+    family = gather(job, at, transaction, due, workshop.batch)
+    kept = family.kept_roots()
+    due = [candidate for candidate in due if (family.own, candidate.key) not in kept]
+    going = family.below({(family.own, candidate.key) for candidate in due})
+    tally = _classes(job, candidates, kept)
+    for candidate in due:
+        tally.older(candidate.due_since(job))
+    return _Decision(due, family, going, tally)
+
+
+def _apply(workshop: Workshop, transaction: Transaction, decision: _Decision) -> ChunkResult:
+    job, at, due = workshop.job, workshop.at, decision.due
     if not due:
-        return _result(tally, 0, 0, {})
+        return _result(decision.tally, 0, 0, {})
     if job.step.masking:
         done = change.mask(job, at, transaction, due, workshop.key)
-        tables = {family.own: done}
+        tables = {decision.family.own: done}
     else:
-        also = _also_due(workshop, transaction, family, going)
-        tables = change.destroy(job, at, transaction, due, family, going)
-        done = len(due) + len(also)
-        if tables[family.own] < done:
+        done = len(due) + len(_also_due(workshop, transaction, decision))
+        tables = change.destroy(job, at, transaction, due, decision.family, decision.going)
+        if tables[decision.family.own] < done:
             # Only unlocked rows may be fewer: somebody touched them between the look and the deletion.
-            done = tables[family.own]
+            done = tables[decision.family.own]
             _explain_fewer(workshop, transaction, due)
     change.look_again(job, at, transaction, due)
-    gate.commit(
-        transaction, [*(step.relation.source for step in job.cascade if step.relation.source != job.source), job.source]
-    )
-    return _result(tally, done, done, tables)
+    gate.commit(transaction, _children_first(job))
+    return _result(decision.tally, done, done, tables)
+
+
+def _children_first(job: Job) -> list[str]:
+    """The sources in the order in which they commit: a parent's after its children's."""
+    return [*dict.fromkeys(source for source in job.sources if source != job.source), job.source]
 
 
 def _explain_fewer(workshop: Workshop, transaction: Transaction, due: Sequence[Candidate]) -> None:
@@ -169,21 +184,22 @@ def _explain_fewer(workshop: Workshop, transaction: Transaction, due: Sequence[C
         )
 
 
-def _also_due(workshop: Workshop, transaction: Transaction, family: Family, going: set[Node]) -> set[Key]:
+def _also_due(workshop: Workshop, transaction: Transaction, decision: _Decision) -> set[Key]:
     """Rows of the job's own table that go with others of this chunk and are due themselves."""
-    job, roots = workshop.job, family.roots
-    keys = [key for label, key in going if label == family.own and (label, key) not in roots]
+    job, family = workshop.job, decision.family
+    keys = [key for label, key in decision.going if label == family.own and (label, key) not in family.roots]
     if not keys:
         return set()
     found = examine(job, workshop.at, transaction, keys, ())
     return {candidate.key for candidate in found if candidate.verdict(job) == "due"}
 
 
-def _would_go(workshop: Workshop, transaction: Transaction, family: Family, going: set[Node]) -> dict[str, int]:
+def _would_go(workshop: Workshop, transaction: Transaction, decision: _Decision) -> dict[str, int]:
     """What would go with the chunk's due rows, each row counted in the first chunk that reaches it."""
-    own_due = _also_due(workshop, transaction, family, going)
+    family = decision.family
+    own_due = _also_due(workshop, transaction, decision)
     counts: dict[str, int] = {}
-    for label, key in going:
+    for label, key in decision.going:
         if (label, key) in family.roots or (label == family.own and key in own_due):
             continue  # counted in the chunk of its own
         if workshop.shared:

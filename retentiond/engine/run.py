@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import Job
-from retentiond.compiler.statements import page_statement
 from retentiond.engine.chunk import ChunkResult, Workshop, is_of_a_row, process
 from retentiond.engine.count import Tally, count, cutoffs, walks
+from retentiond.engine.estimate import estimate_due
 from retentiond.engine.keys import token_key
+from retentiond.engine.pages import pages
 from retentiond.engine.report import Failure, JobReport
 from retentiond.engine.session import Session
 from retentiond.engine.sources import Sources
@@ -39,7 +40,7 @@ def _silent(_progress: Progress) -> None:
     pass
 
 
-def carry_out(
+def carry_out(  # noqa: PLR0913 - all but three are named at the call
     jobs: Sequence[Job],
     sources: Sources,
     at: datetime,
@@ -47,15 +48,20 @@ def carry_out(
     apply: bool,
     store: Store | None = None,
     progress: Callable[[Progress], None] = _silent,
+    estimate: bool = False,
     requested_by: str = "",
 ) -> Iterator[JobReport]:
     """
-    One report per job, in order, each given as its job ends. With `apply` rows go, and runs are recorded in `store`.
+    One report per job, in order, each given as its job ends. With `apply` rows go, and runs are recorded in `store`;
+    with `estimate` nothing is counted and `due` is a guess.
 
     Raises:
         EvidenceError: where a run cannot be recorded; nothing more is done.
     """
     for job in jobs:
+        if estimate and not apply:
+            yield _estimated(job, sources, at)
+            continue
         yield _Run(job, sources, at, store if apply else None, progress, apply=apply).report(requested_by)
 
 
@@ -123,25 +129,13 @@ class _Run:
         tally.due, counted_oldest, tally.oldest_due = 0, tally.oldest_due, None
         workshop = Workshop(job, self._at, session, self._key(), self._sources.chunk_rows(job.source))
         looked_at = 0
-        for keys in self._pages(session):
+        for keys in pages(job, self._at, session, workshop.batch):
             for result in self._chunk(workshop, keys, attempts=5):
                 self._take(tally, result)
             looked_at += len(keys)
             self._progress(Progress(job, "working", looked_at, max(expected, looked_at)))
         if tally.due and tally.oldest_due is None:
             tally.oldest_due = counted_oldest
-
-    def _pages(self, session: Session) -> Iterator[list[Key]]:
-        after: Key | None = None
-        size = self._sources.chunk_rows(self._job.source)
-        while True:
-            statement = page_statement(self._job, self._at, after, size, everything=not self._job.expiry.local)
-            keys = [tuple(row) for row in session.read(self._job.source, statement)]
-            if keys:
-                yield keys
-            if len(keys) < size:
-                return
-            after = keys[-1]
 
     def _chunk(self, workshop: Workshop, keys: Sequence[Key], *, attempts: int) -> Iterator[ChunkResult]:
         """The results of a chunk; one that a row's content spoils is halved until only that row is set aside."""
@@ -183,20 +177,10 @@ class _Run:
         return b""
 
     def _report(self, seconds: float) -> JobReport:
-        job, tally = self._job, self._tally
-        found = cutoffs(job, self._at)
-        single = len(found) == 1 and not job.expiry.clocks[0].hops
-        report = JobReport(
-            policy=job.policy,
-            rule=job.rule,
-            source=job.source,
-            record=job.record,
-            table=job.step.relation.short,
-            action=job.action,
-            at=self._at,
+        tally = self._tally
+        report = replace(
+            _heading(self._job, self._at),
             dry_run=not self._apply,
-            cutoffs=found,
-            single_cutoff=found[0].cutoff if single else None,
             cascade=self._cascade_counts(),
             done=self._done,
             set_aside=self._aside,
@@ -262,6 +246,35 @@ class _Run:
         failed = state.Failure(report.failed.code, report.failed.message) if report.failed else None
         outcome: state.FinalOutcome = "failed" if failed else "done"
         self._store.runs.finish(self._run_id, outcome, now=now(), counts=counts, failed=failed)
+
+
+def _heading(job: Job, at: datetime) -> JobReport:
+    """A job's report before anything is counted."""
+    found = cutoffs(job, at)
+    single = len(found) == 1 and not job.expiry.clocks[0].hops
+    return JobReport(
+        policy=job.policy,
+        rule=job.rule,
+        source=job.source,
+        record=job.record,
+        table=job.step.relation.short,
+        action=job.action,
+        at=at,
+        dry_run=True,
+        cutoffs=found,
+        single_cutoff=found[0].cutoff if single else None,
+    )
+
+
+def _estimated(job: Job, sources: Sources, at: datetime) -> JobReport:
+    started = time.monotonic()
+    report = replace(_heading(job, at), estimated=True)
+    try:
+        with Session(sources, apply=False) as session:
+            report = replace(report, due=estimate_due(job, at, session))
+    except RetentiondError as error:
+        report = replace(report, failed=Failure(error.code or "failed", str(error)))
+    return replace(report, seconds=time.monotonic() - started)
 
 
 def start_of_day(day: date, timezone: str) -> datetime:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Executable, RootTransaction
 from retentiond.catalog.faults import errors_of
 from retentiond.engine.sources import Sources
 
-Rows = Sequence[sa.Row[Any]]
+Rows = Sequence[Any]
 
 
 @dataclass(slots=True)
@@ -70,8 +70,12 @@ class Session:
             transaction.rollback()
 
     def read(self, source: str, statement: Executable) -> Rows:
-        """All rows of a query on a source, in a short read-only transaction of its own."""
+        """All rows of a query on a source, in a read-only transaction: the one that is open there, or a short one."""
         transaction = Transaction(self, writes=False)
+        with errors_of(source):
+            connection = self.connection(source, writes=False)
+            if connection.in_transaction():
+                return connection.execute(statement).all()
         try:
             return transaction.fetch(source, statement)
         finally:

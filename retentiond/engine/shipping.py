@@ -46,8 +46,8 @@ def ship(clock: ClockRead, links: Iterable[Link], at: datetime, read: Read) -> d
     """
     wanted = {plain(link) for link in links}
     reached: dict[Link, set[tuple[str, Link]]] = {link: {(clock.source, link)} for link in wanted if link is not None}
-    for hop in clock.hops[:-1]:
-        reached = _hop(clock, hop, reached, read)
+    for hop, following in zip(clock.hops, clock.hops[1:], strict=False):
+        reached = _hop(hop, following, reached, read)
     counts = _count(clock, reached, at, read)
     answers = {}
     for link in wanted:
@@ -71,10 +71,9 @@ def plain(value: object) -> object:
 
 
 def _hop(
-    clock: ClockRead, hop: Hop, reached: Mapping[Link, set[tuple[str, Link]]], read: Read
+    hop: Hop, following: Hop, reached: Mapping[Link, set[tuple[str, Link]]], read: Read
 ) -> dict[Link, set[tuple[str, Link]]]:
     """Every link with the (source, value of the next hop's near column) pairs that it leads to."""
-    following = clock.hops[clock.hops.index(hop) + 1]
     found: dict[tuple[str, Link], set[tuple[str, Link]]] = {}
     for relation, values in _asked(hop, reached):
         table = table_of(relation)
