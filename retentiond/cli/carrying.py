@@ -106,7 +106,6 @@ class Carrying:
                     apply=apply,
                     store=store,
                     progress=bars,
-                    estimate=estimate,
                     requested_by=login_name(),
                 ):
                     reports.append(report)  # noqa: PERF402 - what came before an error is kept

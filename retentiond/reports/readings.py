@@ -1,5 +1,6 @@
 """What the clocks of single rows show, read from the tables where they stand, whatever source that is."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -7,12 +8,12 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from retentiond.catalog.model import Column, Family
+from retentiond.compiler.key_sets import Key, in_keys, is_one_of
 from retentiond.compiler.plan import ClockRead, Hop, Relation
 from retentiond.compiler.related_sql import join_condition
-from retentiond.compiler.statements import Key, in_keys
 from retentiond.compiler.tables import table_of
 from retentiond.engine.session import Session
-from retentiond.engine.shipping import is_one_of, plain
+from retentiond.engine.shipping import plain
 from retentiond.errors import UsageError
 from retentiond.policy.clocks import ClockType, ClockValue, clock_value, combine
 from retentiond.policy.model import Record
@@ -47,8 +48,8 @@ def _local(session: Session, clock: ClockRead, relation: Relation, keys: Sequenc
     found: dict[Key, list[Raw]] = {key: [] for key in keys}
     for piece in _pieces(keys):
         query = sa.select(*columns, (tables or [near])[-1].c[clock.column]).select_from(joined)
-        for *key, raw in session.read(relation.source, query.where(in_keys(columns, piece))):
-            found[tuple(key)].append((raw, clock.types[0]))
+        for row in session.read(relation.source, query.where(in_keys(columns, piece))):
+            found[tuple(row[:-1])].append((row[-1], clock.types[0]))
     return found
 
 
@@ -59,31 +60,31 @@ def _across(session: Session, clock: ClockRead, relation: Relation, keys: Sequen
     reached: dict[Key, set[Near]] = {key: set() for key in keys}
     for piece in _pieces(keys):
         query = sa.select(*columns, near.c[clock.hops[0].near_column]).where(in_keys(columns, piece))
-        for *key, link in session.read(relation.source, query):
-            if link is not None:
-                reached[tuple(key)].add((relation.source, plain(link)))
+        for row in session.read(relation.source, query):
+            if row[-1] is not None:
+                reached[tuple(row[:-1])].add((relation.source, plain(row[-1])))
     for hop, following in zip(clock.hops, clock.hops[1:], strict=False):
-        onward = _follow(session, hop, reached, [following.near_column] * len(hop.far))
+        onward = _follow(session, hop, reached, following.near_column)
         reached = {
-            key: {(source, plain(value)) for near in nears for source, value in onward.get(near, ()) if value is not None}
+            key: {
+                (source, plain(value)) for near in nears for source, value in onward.get(near, ()) if value is not None
+            }
             for key, nears in reached.items()
         }
     last = clock.hops[-1]
     kinds = dict(zip((far.source for far in last.far), clock.types, strict=True))
-    ends = _follow(session, last, reached, [clock.column] * len(last.far))
+    ends = _follow(session, last, reached, clock.column)
     return {
         key: [(raw, kinds[source]) for near in sorted(nears, key=str) for source, raw in ends.get(near, ())]
         for key, nears in reached.items()
     }
 
 
-def _follow(
-    session: Session, hop: Hop, reached: Mapping[Key, set[Near]], columns: Sequence[str]
-) -> dict[Near, list[Near]]:
+def _follow(session: Session, hop: Hop, reached: Mapping[Key, set[Near]], column: str) -> dict[Near, list[Near]]:
     """For each near value the (source, value of the wanted column) of every row that it leads to."""
     nears = {near for found in reached.values() for near in found}
     ends: dict[Near, list[Near]] = {}
-    for far, column in zip(hop.far, columns, strict=True):
+    for far in hop.far:
         asked = {near for near in nears if not hop.paired or near[0] == far.source}
         by_value: dict[object, list[Near]] = {}
         for near in asked:
@@ -91,16 +92,14 @@ def _follow(
         table = table_of(far)
         for piece in _pieces(sorted(by_value, key=str)):
             query = sa.select(table.c[hop.far_column], table.c[column])
-            for link, value in session.read(far.source, query.where(is_one_of(far, hop.far_column, table, piece))):
-                for near in by_value.get(plain(link), ()):
-                    ends.setdefault(near, []).append((far.source, value))
+            for row in session.read(far.source, query.where(is_one_of(far, hop.far_column, table, piece))):
+                for near in by_value.get(plain(row[0]), ()):
+                    ends.setdefault(near, []).append((far.source, row[-1]))
     return ends
 
 
 def key_of(text: str, relation: Relation) -> Key:
     """The key that a text names, its parts typed as the columns are; a UsageError where it cannot be one."""
-    import csv  # noqa: PLC0415 - only here
-
     parts = [text] if len(relation.key) == 1 else next(csv.reader([text], skipinitialspace=True), [])
     if len(parts) != len(relation.key):
         raise UsageError(
