@@ -41,10 +41,15 @@ def paths(sources: Iterable[str]) -> list[KeyPath]:
     return [*plain, *fixed, *(("sources", name, key) for name in sources for key in Source.model_fields)]
 
 
-def read_environment(environ: Mapping[str, str], known_sources: Iterable[str]) -> tuple[Layer, list[str]]:
-    """What the environment says, and a line for each variable that nobody knows."""
+def read_environment(environ: Mapping[str, str], below: Layer) -> tuple[Layer, list[str]]:
+    """
+    What the environment says, and a line for each variable that nobody knows.
+
+    The layer below tells the sources by name. A value below that stands where a table should be is not hidden by a
+    variable: the check then finds it.
+    """
     names = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
-    sources = {name.upper().replace("-", "_"): name for name in known_sources}
+    sources = {name.upper().replace("-", "_"): name for name in below.table("sources")}
     for name in names:
         source = _source_part(name)
         if source is not None:
@@ -55,6 +60,8 @@ def read_environment(environ: Mapping[str, str], known_sources: Iterable[str]) -
     for name, value in sorted(names.items()):
         if name in known:
             path = known[name]
+            if not below.takes(path):
+                continue
             separator = _SEPARATORS.get(path[-1])
             given = [part.strip() for part in value.split(separator) if part.strip()] if separator else value
             layer.put(path, given, name)

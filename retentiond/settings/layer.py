@@ -1,6 +1,6 @@
 """Settings before they are checked: nested tables and, beside each key, where it was read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +9,15 @@ KeyPath = tuple[str, ...]
 
 @dataclass(slots=True)
 class Layer:
-    """Raw values from one place, or from several after a merge. `origins` knows the tables as well as the keys."""
+    """
+    Raw values from one place, and where each was read.
+
+    `around` is the second choice: a table that has no line of its own is where the first of its keys is.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, str] = field(default_factory=dict)
+    around: dict[KeyPath, str] = field(default_factory=dict)
 
     def table(self, *path: str) -> dict[str, Any]:
         """The table at that path; an empty one, not kept, where there is none."""
@@ -22,33 +27,41 @@ class Layer:
         return found if isinstance(found, dict) else {}
 
     def put(self, path: KeyPath, value: object, origin: str = "") -> None:
-        """Set one value, its tables made on the way; where a table should be and is not, leave that for the check."""
+        """Set one value, its tables made on the way."""
         table = self.values
         for name in path[:-1]:
             table = table.setdefault(name, {})
-            if not isinstance(table, dict):
-                return
         table[path[-1]] = value
         if origin:
             self.origins[path] = origin
-            self.origins.setdefault(path[:-1], origin)
+            self.around.setdefault(path[:-1], origin)
 
     def drop(self, path: KeyPath) -> None:
         """Forget one value and where it was."""
         self.table(*path[:-1]).pop(path[-1], None)
         self.origins.pop(path, None)
 
-    def near(self, path: KeyPath) -> str | None:
-        """Where the value was read, or the table around it; None where nobody wrote any of them."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.origins:
-                return self.origins[path[:length]]
-        return None
+    def takes(self, path: KeyPath) -> bool:
+        """False where this layer says something else than a table where the path needs one."""
+        table: Any = self.values
+        for name in path[:-1]:
+            table = table.get(name, {})
+            if not isinstance(table, dict):
+                return False
+        return True
 
     @property
     def databases(self) -> list[KeyPath]:
         """The paths of all tables that name a database."""
         return [("state",), *(("sources", name) for name in self.table("sources"))]
+
+
+def first_origins(layers: Sequence[Layer]) -> dict[KeyPath, str]:
+    """Where each value and each table was read, by layers of which the first counts most."""
+    found: dict[KeyPath, str] = {}
+    for places in (*(layer.origins for layer in layers), *(layer.around for layer in layers)):
+        found = {**places, **found}
+    return found
 
 
 def leaves(tree: Mapping[str, Any], prefix: KeyPath = ()) -> list[KeyPath]:
@@ -60,18 +73,3 @@ def leaves(tree: Mapping[str, Any], prefix: KeyPath = ()) -> list[KeyPath]:
         if isinstance(value, Mapping):
             found += leaves(value, path)
     return found
-
-
-def merge(lower: Layer, upper: Layer) -> Layer:
-    """Both layers as one. What the upper one says counts; its `url` displaces a `url_file` below, and the reverse."""
-    for database in upper.databases:
-        given = upper.table(*database)
-        for one, other in (("url", "url_file"), ("url_file", "url")):
-            if one in given and other not in given:
-                lower.drop((*database, other))
-    for path in leaves(upper.values):
-        if path in upper.origins:
-            value = upper.table(*path[:-1])[path[-1]]
-            if not isinstance(value, Mapping):
-                lower.put(path, value, upper.origins[path])
-    return lower

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import time, timedelta
 from pathlib import Path
@@ -17,11 +18,11 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import URL
 
 from retentiond.errors import UsageError
@@ -34,6 +35,7 @@ DEFAULT_STATE = "sqlite:////var/lib/retentiond/state.db"
 
 _DURATION = re.compile(r"(\d{1,5}) (day|week|month|year)s?")
 _LONGEST_DAYS = {"day": 1, "week": 7, "month": 31, "year": 366}  # never say that a back-up is gone too early
+_FOLDER: ContextVar[Path] = ContextVar("folder")  # BaseSettings takes no validation context
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -54,14 +56,14 @@ class Window:
         return local >= self.start or local < self.end
 
 
-def _folder(info: ValidationInfo) -> Path:
-    return Path(info.context["folder"]) if info.context else Path.cwd()
+def _folder() -> Path:
+    return _FOLDER.get(None) or Path.cwd()
 
 
-def _absolute(value: Any, info: ValidationInfo) -> Any:
+def _absolute(value: Any) -> Any:
     if isinstance(value, str) and not value.strip():
         raise PydanticCustomError("bad-path", "an empty text is no path")
-    return _folder(info) / value if isinstance(value, str | Path) else value
+    return _folder() / value if isinstance(value, str | Path) else value
 
 
 def _duration(value: Any) -> Any:
@@ -121,11 +123,11 @@ class Database(Frozen):
 
     @field_validator("url")
     @classmethod
-    def _check_url(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _check_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
             return None
         try:
-            url = parse_url(value.get_secret_value(), _folder(info))
+            url = parse_url(value.get_secret_value(), _folder())
         except UsageError as error:
             raise PydanticCustomError(error.code, "{message}", {"message": str(error)}) from None
         return SecretStr(url.render_as_string(hide_password=False))
@@ -219,8 +221,10 @@ class Source(Database):
         return value
 
 
-class Settings(Frozen):
+class Settings(BaseSettings):
     """All settings in force; `file` is None where they came from the environment alone."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     policies: tuple[AbsolutePath, ...]
     timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] = ZoneInfo("UTC")
@@ -232,6 +236,27 @@ class Settings(Frozen):
 
     _file: Path | None = PrivateAttr(default=None)
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, *given: PydanticBaseSettingsSource, folder: Path) -> None:
+        """Read these sources, of which the first counts most; relative paths start at the folder."""
+        before = _FOLDER.set(folder)
+        try:
+            super().__init__(given=given)
+        finally:
+            _FOLDER.reset(before)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library names it
+        init_settings: PydanticBaseSettingsSource,
+        *_: Any,
+        **__: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The sources that were given, and none of the library's own, which read the environment of the process."""
+        assert isinstance(init_settings, InitSettingsSource)
+        given: tuple[PydanticBaseSettingsSource, ...] = init_settings.init_kwargs["given"]
+        return given
 
     @field_validator("policies", mode="before")
     @classmethod

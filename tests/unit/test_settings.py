@@ -334,3 +334,37 @@ def test_a_window_may_pass_midnight(hours: str, inside: tuple[str, ...], outside
 
 def test_a_back_up_is_never_said_to_be_gone_too_early() -> None:
     assert load(f'{CRM}backups_kept = "1 month"').source("crm").backups_kept == timedelta(days=31)
+
+
+def test_the_environment_of_the_process_is_not_read_besides_the_one_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TIMEZONE", "RETENTIOND_TIMEZONE", "timezone"):
+        monkeypatch.setenv(name, "Europe/Paris")
+    monkeypatch.setenv("SOURCES", '{"crm": {"fence": "probe"}}')
+    settings = load()
+    assert (settings.timezone.key, settings.source("crm").fence) == ("UTC", "table")
+
+
+def test_the_library_cannot_be_made_to_log_a_password(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PYDANTIC_SETTINGS_DEBUG", "1")
+    caplog.set_level("DEBUG")
+    load('[sources.crm]\nurl = "mysql://me:tiger@db/crm"', RETENTIOND_STATE__URL="mysql://me:tiger@db/state")
+    assert "FileSource" in caplog.text
+    assert "tiger" not in caplog.text
+
+
+def test_no_variable_hides_a_value_that_should_be_a_table() -> None:
+    assert refused("sources = 3", RETENTIOND_SOURCES__CRM__URL="sqlite:///x.db") == [
+        "retentiond.toml:1: wrong-value: `sources`: must be a table"
+    ]
+
+
+def test_sources_keep_the_order_of_the_file_whatever_layer_completes_them(tmp_path: Path) -> None:
+    (tmp_path / "b").touch()
+    settings = load(
+        '[sources.c]\nurl = "sqlite:///c"\n[sources.b]\n[sources.a]\n',
+        RETENTIOND_SOURCES__A__URL="sqlite:///a",
+        CREDENTIALS_DIRECTORY=str(tmp_path),
+    )
+    assert list(settings.sources) == ["c", "b", "a"]
