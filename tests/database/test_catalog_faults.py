@@ -1,4 +1,4 @@
-"""A database error becomes one of ours: of the right class, with the names that help, and without a value of any row."""
+"""A database error becomes one of ours: of the right class, with the names that help, without a value of any row."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from tests.database.schemas import as_user, carry_out, source
 CANARY = "canary-7Q4x@example.org"
 
 SCHEMA = (
-    "CREATE TABLE people (id INTEGER PRIMARY KEY, email VARCHAR(40) UNIQUE, born DATE, n INTEGER NOT NULL,"
-    " CONSTRAINT positive CHECK (n > 0))",
-    "CREATE TABLE orders (id INTEGER PRIMARY KEY, person INTEGER NOT NULL, FOREIGN KEY (person) REFERENCES people (id))",
+    (
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, email VARCHAR(40) UNIQUE, born DATE, n INTEGER NOT NULL,"
+        " CONSTRAINT positive CHECK (n > 0))"
+    ),
+    "CREATE TABLE orders (id INTEGER PRIMARY KEY, person INTEGER NOT NULL, FOREIGN KEY (person) REFERENCES people(id))",
     f"INSERT INTO people VALUES (1, '{CANARY}', NULL, 1)",
     f"INSERT INTO people VALUES (2, '{CANARY}2', NULL, 1)",
     "INSERT INTO orders VALUES (1, 1)",
