@@ -17,7 +17,7 @@ from retentiond.cli.bars import progress_bars
 from retentiond.cli.failures import DUE, FAILED, REFUSED, exit_code, tell, worst
 from retentiond.cli.job_views import Extras, as_json, csv_text, job_sheet, name_of, remarks, sample_text, totals
 from retentiond.cli.output import warn, write_document, write_sheet
-from retentiond.compiler.plan import Job
+from retentiond.compiler.plan import BlockedJob, Job
 from retentiond.engine.policy_files import exposures
 from retentiond.engine.report import JobReport, instant_text
 from retentiond.engine.run import carry_out
@@ -69,7 +69,7 @@ class Carrying:
         with ExitStack() as stack:
             self.sources = stack.enter_context(Sources(self._settings))
             self.workspace: Workspace = open_workspace(self._settings, self.sources)
-            self.jobs: tuple[Job, ...] = self.workspace.select(self._rules, self._source)
+            self.jobs: tuple[Job | BlockedJob, ...] = self.workspace.select(self._rules, self._source)
             self._stack = stack.pop_all()
         return self
 
@@ -77,6 +77,11 @@ class Carrying:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    @property
+    def ready(self) -> tuple[Job, ...]:
+        """The jobs that can be carried out."""
+        return tuple(job for job in self.jobs if isinstance(job, Job))
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -106,6 +111,7 @@ class Carrying:
                     apply=apply,
                     store=store,
                     progress=bars,
+                    estimate=estimate,
                     requested_by=login_name(),
                 ):
                     reports.append(report)  # noqa: PERF402 - what came before an error is kept
@@ -176,7 +182,7 @@ def sample_of(carrying: Carrying, outcome: Outcome, count: int) -> dict[str, Seq
 
     fine = {name_of(report) for report in outcome.reports if not report.failed}
     return {
-        job.name: sample_keys(job, carrying.sources, outcome.at, count) for job in carrying.jobs if job.name in fine
+        job.name: sample_keys(job, carrying.sources, outcome.at, count) for job in carrying.ready if job.name in fine
     }
 
 

@@ -73,7 +73,7 @@ def _look(options: Options, order: Order) -> int:
     with Carrying(settings, order.rules, order.source) as carrying:
         warn_exposed(carrying.files)
         outcome = carrying.look(at, estimate=order.estimate)
-        sql = statements_of(carrying.jobs, at) if order.sql else {}
+        sql = statements_of(carrying.ready, at) if order.sql else {}
         sample = sample_of(carrying, outcome, order.sample) if order.sample else {}
         write(outcome, order.form, settings.timezone, Extras(sql, sample))
     return outcome.exit_code(due_counts=order.exit_code)

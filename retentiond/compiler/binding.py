@@ -1,6 +1,6 @@
 """Records meet the live schema: which sources a record has, and which table it is there."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 
 from retentiond.catalog.model import Catalog, Table
@@ -12,31 +12,54 @@ from retentiond.policy.wording import listed, nearest
 _TRANSACTIONAL = ("innodb",)
 
 
-class Binding:
-    """The tables behind the records of all policies, by source."""
+class UnreachableError(Exception):
+    """A source that could not be reached is needed; what rests on it cannot be planned."""
 
-    def __init__(self, policies: tuple[Policy, ...], catalogs: Mapping[str, Catalog], findings: Findings) -> None:
+    def __init__(self, source: str) -> None:
+        self.source = source
+        super().__init__(source)
+
+
+class _Reached(dict[str, Catalog]):
+    def __missing__(self, source: str) -> Catalog:
+        raise UnreachableError(source)
+
+
+class Binding:
+    """The tables behind the records of all policies, by source. `unreachable` names sources without a catalog."""
+
+    def __init__(
+        self,
+        policies: tuple[Policy, ...],
+        catalogs: Mapping[str, Catalog],
+        unreachable: Collection[str],
+        findings: Findings,
+    ) -> None:
         self.policies = policies
-        self.catalogs = catalogs
+        self.catalogs = _Reached(catalogs)
+        self._known = sorted({*catalogs, *unreachable})
         self._findings = findings
 
     def sources(self, record: Record) -> tuple[str, ...]:
         """The sources of a record, patterns filled in from the known sources, in their order."""
-        known = sorted(self.catalogs)
-        found = [name for pattern in record.sources for name in known if fnmatchcase(name, pattern)]
+        found = [name for pattern in record.sources for name in self._known if fnmatchcase(name, pattern)]
         return tuple(dict.fromkeys(found))
+
+    def reached(self, record: Record) -> tuple[str, ...]:
+        """Those of the record's sources whose schema is known."""
+        return tuple(source for source in self.sources(record) if source in self.catalogs)
 
     def check_sources(self, policy: Policy, record: Record) -> None:
         """Notes each name or pattern of a record that matches no source."""
         for pattern in record.sources:
-            if not any(fnmatchcase(name, pattern) for name in self.catalogs):
+            if not any(fnmatchcase(name, pattern) for name in self._known):
                 what = "pattern matches no source" if "*" in pattern else "source is not in the settings"
                 self._findings.error(
                     policy,
                     ("records", record.name, "source"),
                     "unknown-source",
                     f"this {what}: {pattern}",
-                    nearest(pattern, self.catalogs, "sources"),
+                    nearest(pattern, self._known, "sources"),
                 )
 
     def related_sources(self, near: Record, source: str, far: Record) -> tuple[str, ...]:

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from retentiond.catalog.model import Catalog, Family, Table
 from retentiond.compiler.advice import advise
-from retentiond.compiler.binding import Binding
+from retentiond.compiler.binding import Binding, UnreachableError
 from retentiond.compiler.cascades import CascadeCompiler
 from retentiond.compiler.clocks import ClockCompiler
 from retentiond.compiler.conditions_sql import type_problems
 from retentiond.compiler.findings import Findings
 from retentiond.compiler.mask_checks import check_action
-from retentiond.compiler.plan import Expiry, Floor, Job, Keepers, Masking, Plan, Relation, Step, digest_of
-from retentiond.errors import PolicyError, Problem
+from retentiond.compiler.plan import BlockedJob, Expiry, Floor, Job, Keepers, Masking, Plan, Relation, Step, digest_of
+from retentiond.errors import PolicyError, Problem, RetentiondError
 from retentiond.policy.conditions import columns_of
 from retentiond.policy.model import Policy, Record, Rule
 
@@ -25,40 +26,58 @@ class Compilation:
     warnings: tuple[Problem, ...]
 
 
-def compile_plan(policies: tuple[Policy, ...], catalogs: Mapping[str, Catalog]) -> Compilation:
+def compile_plan(
+    policies: tuple[Policy, ...],
+    catalogs: Mapping[str, Catalog],
+    unreachable: Mapping[str, RetentiondError] = MappingProxyType({}),
+) -> Compilation:
     """
-    The plan of all policies on the sources of `catalogs`.
+    The plan of all policies on the sources of `catalogs`. A job that rests on an `unreachable` source is blocked.
 
     Raises:
         PolicyError: with every problem of every policy, each with its place in the file.
     """
     findings = Findings()
-    binding = Binding(policies, catalogs, findings)
-    jobs = [job for policy in policies for job in _PolicyCompiler(policy, binding, findings).jobs()]
+    binding = Binding(policies, catalogs, tuple(unreachable), findings)
+    planned = [job for policy in policies for job in _PolicyCompiler(policy, binding, unreachable, findings).jobs()]
+    jobs = [job for job in planned if isinstance(job, Job)]
     _check_overlap_between_policies(policies, jobs, findings)
     if findings.errors:
         raise PolicyError(findings.errors)
     advise(policies, binding, jobs, findings)
-    return Compilation(Plan(tuple(jobs), digest_of([job.digest for job in jobs])), findings.warnings)
+    return Compilation(Plan(tuple(planned), digest_of([job.digest for job in jobs])), findings.warnings)
 
 
 class _PolicyCompiler:
-    def __init__(self, policy: Policy, binding: Binding, findings: Findings) -> None:
+    def __init__(
+        self, policy: Policy, binding: Binding, unreachable: Mapping[str, RetentiondError], findings: Findings
+    ) -> None:
         self._policy = policy
         self._binding = binding
+        self._unreachable = unreachable
         self._findings = findings
         self._clocks = ClockCompiler(policy, binding, findings)
         self._cascades = CascadeCompiler(policy, binding, findings)
 
-    def jobs(self) -> Iterator[Job]:
+    def jobs(self) -> Iterator[Job | BlockedJob]:
         """One job per rule that destroys and source of its record, in file order."""
         for record in self._policy.records:
             self._check_record(record)
         for rule in self._policy.rules:
             record = self._policy.record(rule.record)
             for source in self._binding.sources(record):
-                if job := self._job(rule, record, source):
-                    yield replace(job, digest=digest_of(job))
+                try:
+                    if job := self._job(rule, record, source):
+                        yield replace(job, digest=digest_of(job))
+                except UnreachableError as error:
+                    if rule.has_job:
+                        yield self._blocked(rule, record, source, self._unreachable[error.source])
+
+    def _blocked(self, rule: Rule, record: Record, source: str, why: RetentiondError) -> BlockedJob:
+        code = why.code or "unreachable"
+        return BlockedJob(
+            self._policy.name, rule.name, source, record.name, record.table, rule.action.verb, code, str(why)
+        )
 
     def _check_record(self, record: Record) -> None:
         self._binding.check_sources(self._policy, record)
@@ -70,7 +89,7 @@ class _PolicyCompiler:
             "empty": record.never_happened,
             "format": tuple(column for column, _ in record.formats),
         }
-        for source in self._binding.sources(record):
+        for source in self._binding.reached(record):
             if self._binding.relation(self._policy, record, source) is None:
                 continue
             table = self._binding.table(record, source)

@@ -198,11 +198,35 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockedJob:
+    """A job that cannot be planned now, because a source it rests on could not be reached; nothing of it is due."""
+
+    policy: str
+    rule: str
+    source: str
+    record: str
+    table: str
+    action: Verb
+    code: str
+    message: str
+
+    @property
+    def name(self) -> str:
+        """`policy/rule@source`, as the ledger names it."""
+        return f"{self.policy}/{self.rule}@{self.source}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All jobs of all policies, in file order."""
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[Job | BlockedJob, ...]
     digest: str
+
+    @property
+    def ready(self) -> tuple[Job, ...]:
+        """The jobs that can be carried out."""
+        return tuple(job for job in self.jobs if isinstance(job, Job))
 
 
 def digest_of(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from retentiond.compiler.key_sets import Key
-from retentiond.compiler.plan import Job
+from retentiond.compiler.plan import BlockedJob, Job
 from retentiond.engine.chunk import ChunkResult, Workshop, is_of_a_row, process
 from retentiond.engine.count import Tally, count, cutoffs, walks
 from retentiond.engine.estimate import estimate_due
@@ -41,7 +41,7 @@ def _silent(_progress: Progress) -> None:
 
 
 def carry_out(  # noqa: PLR0913 - all but three are named at the call
-    jobs: Sequence[Job],
+    jobs: Sequence[Job | BlockedJob],
     sources: Sources,
     at: datetime,
     *,
@@ -59,6 +59,9 @@ def carry_out(  # noqa: PLR0913 - all but three are named at the call
         EvidenceError: where a run cannot be recorded; nothing more is done.
     """
     for job in jobs:
+        if isinstance(job, BlockedJob):
+            yield _blocked(job, at, store if apply else None, requested_by, apply=apply)
+            continue
         if estimate and not apply:
             yield _estimated(job, sources, at)
             continue
@@ -263,6 +266,27 @@ def _heading(job: Job, at: datetime) -> JobReport:
         dry_run=True,
         cutoffs=found,
         single_cutoff=found[0].cutoff if single else None,
+    )
+
+
+def _blocked(job: BlockedJob, at: datetime, store: Store | None, requested_by: str, *, apply: bool) -> JobReport:
+    """The report of a job that could not be planned; a real run is remembered as a failed one."""
+    failure = Failure(job.code, job.message)
+    if store is not None:
+        identity = state.JobIdentity(job.policy, job.rule, job.source, job.record, job.table, job.action)
+        who = requested_by or getpass.getuser()
+        run_id = store.runs.begin(identity, plan_digest="", as_of=at, now=now(), requested_by=who)
+        store.runs.finish(run_id, "failed", now=now(), failed=state.Failure(failure.code, failure.message))
+    return JobReport(
+        policy=job.policy,
+        rule=job.rule,
+        source=job.source,
+        record=job.record,
+        table=job.table,
+        action=job.action,
+        at=at,
+        dry_run=not apply,
+        failed=failure,
     )
 
 

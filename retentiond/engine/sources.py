@@ -11,7 +11,7 @@ from retentiond.catalog.connections import open_engine
 from retentiond.catalog.faults import errors_of
 from retentiond.catalog.model import Catalog
 from retentiond.catalog.reflection import reflect
-from retentiond.errors import UsageError
+from retentiond.errors import RetentiondError, TransientError, UsageError
 from retentiond.settings import Settings
 
 
@@ -47,9 +47,16 @@ class Sources:
         """An engine that may change rows."""
         return self._engine(name, write=True)
 
-    def catalogs(self, names: Iterable[str]) -> dict[str, Catalog]:
-        """The live schemas of these sources."""
-        return {name: reflect(self.reading(name), name) for name in names}
+    def catalogs(self, names: Iterable[str]) -> tuple[dict[str, Catalog], dict[str, RetentiondError]]:
+        """The live schemas of these sources, and why others could not be read now: one down stops no other."""
+        found: dict[str, Catalog] = {}
+        unreachable: dict[str, RetentiondError] = {}
+        for name in names:
+            try:
+                found[name] = reflect(self.reading(name), name)
+            except TransientError as error:
+                unreachable[name] = error
+        return found, unreachable
 
     def close(self) -> None:
         """Ends every connection."""

@@ -5,9 +5,9 @@ from fnmatch import fnmatchcase
 
 from retentiond.catalog.model import Catalog
 from retentiond.compiler.compile import compile_plan
-from retentiond.compiler.plan import Job, Plan
+from retentiond.compiler.plan import BlockedJob, Job, Plan
 from retentiond.engine.sources import Sources
-from retentiond.errors import Problem, UsageError
+from retentiond.errors import Problem, RetentiondError, UsageError
 from retentiond.policy.loader import load_policies
 from retentiond.policy.model import Policy
 from retentiond.policy.wording import nearest
@@ -16,12 +16,16 @@ from retentiond.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Policies, catalogs and plan that belong together. `warnings` are the compiler's."""
+    """
+    Policies, catalogs and plan that belong together. `warnings` are the compiler's; `unreachable` says by source why
+    its schema could not be read: the plan's jobs that rest on it are blocked.
+    """
 
     policies: tuple[Policy, ...]
     catalogs: dict[str, Catalog]
     plan: Plan
     warnings: tuple[Problem, ...]
+    unreachable: dict[str, RetentiondError]
 
     def policy(self, name: str) -> Policy:
         """The policy of that name, or a UsageError with the nearest one."""
@@ -30,7 +34,7 @@ class Workspace:
                 return policy
         raise UsageError(f"no policy {name}", hint=nearest(name, [p.name for p in self.policies], "policies"))
 
-    def select(self, rules: tuple[str, ...], source: str | None = None) -> tuple[Job, ...]:
+    def select(self, rules: tuple[str, ...], source: str | None = None) -> tuple[Job | BlockedJob, ...]:
         """
         The jobs of these RULE patterns (`policy/rule` or globs; none: all) on `source` (None: all), in file order.
 
@@ -41,10 +45,10 @@ class Workspace:
         for pattern in rules:
             if not any(fnmatchcase(name, pattern) for name in known):
                 raise UsageError(f"no rule {pattern}", hint=nearest(pattern, known, "rules"), code="unknown-rule")
-        if source is not None and source not in self.catalogs:
-            raise UsageError(
-                f"no rule has a source {source}", hint=nearest(source, self.catalogs, "sources"), code="unknown-source"
-            )
+        known_sources = [*self.catalogs, *self.unreachable]
+        if source is not None and source not in known_sources:
+            hint = nearest(source, known_sources, "sources")
+            raise UsageError(f"no rule has a source {source}", hint=hint, code="unknown-source")
         return tuple(
             job
             for job in self.plan.jobs
@@ -59,7 +63,7 @@ def open_workspace(settings: Settings, sources: Sources) -> Workspace:
 
     Raises:
         PolicyError: with all problems of all policy files.
-        UsageError, TransientError, FailedError: where a source cannot be reached or read.
+        UsageError, FailedError: where a source refuses to be read. One that is only down blocks its own jobs.
     """
     policies = load_policies(settings.policy_files(), default_timezone=str(settings.timezone))
     return compile_workspace(policies, sources)
@@ -69,6 +73,6 @@ def compile_workspace(policies: tuple[Policy, ...], sources: Sources) -> Workspa
     """These policies compiled against the live schemas of the sources they name."""
     patterns = {pattern for policy in policies for record in policy.records for pattern in record.sources}
     named = [name for name in sources.names if any(fnmatchcase(name, pattern) for pattern in patterns)]
-    catalogs = sources.catalogs(named)
-    compilation = compile_plan(policies, catalogs)
-    return Workspace(policies, catalogs, compilation.plan, compilation.warnings)
+    catalogs, unreachable = sources.catalogs(named)
+    compilation = compile_plan(policies, catalogs, unreachable)
+    return Workspace(policies, catalogs, compilation.plan, compilation.warnings, unreachable)

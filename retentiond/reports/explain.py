@@ -110,14 +110,16 @@ def explain(
         hint = nearest(record_name, [record.name for record in policy.records], "records")
         raise UsageError(f"the policy {policy.name} has no record {record_name}", hint=hint, code="unknown-record")
     record = policy.record(record_name)
-    binding = Binding(workspace.policies, workspace.catalogs, Findings())
+    binding = Binding(workspace.policies, workspace.catalogs, tuple(workspace.unreachable), Findings())
     views = []
     with Session(sources, apply=False) as session:
-        for source in binding.sources(record):
+        for source in binding.reached(record):
             relation = binding.relation(policy, record, source)
             if relation and (found := _find(session, relation, key_of(key, relation))):
                 views.append(_Explainer(workspace, binding, session, at).row(policy, record, relation, found))
     if not views:
+        for source in set(binding.sources(record)) - set(binding.reached(record)):
+            raise workspace.unreachable[source]
         tables = ", ".join(f"{source}.{record.table}" for source in binding.sources(record))
         raise UsageError(f"no row of {tables} has this key", code="no-row")
     return tuple(views)
@@ -140,11 +142,11 @@ class _Explainer:
 
     def row(self, policy: Policy, record: Record, relation: Relation, key: Key) -> RowView:
         """All that bears on one row."""
-        jobs = [job for job in self._workspace.plan.jobs if job.step.relation.label == relation.label]
+        jobs = [job for job in self._workspace.plan.ready if job.step.relation.label == relation.label]
         jobs.sort(key=lambda job: job.policy != policy.name)
         others = [
             f"{job.policy}/{job.rule}"
-            for job in self._workspace.plan.jobs
+            for job in self._workspace.plan.ready
             if job.step.relation.label != relation.label
             and any(step.relation.label == relation.label for step in job.cascade)
         ]
