@@ -7,9 +7,6 @@ from retentiond.catalog.faults import errors_of
 from retentiond.catalog.model import Catalog
 from retentiond.errors import UsageError
 
-# Ours – the fence, and on PostgreSQL its schema – and therefore no part of anybody's data.
-OWN_PREFIX = "retentiond"
-
 _READERS = {
     "postgresql": reflect_postgresql.read,
     "mysql": reflect_mysql.read,
