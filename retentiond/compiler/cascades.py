@@ -175,9 +175,9 @@ class CascadeCompiler:
             "SET NULL": "would empty a column of",
             "SET DEFAULT": "would change a column of",
         }.get(key.on_delete, "would be refused by rows of")
-        record = next(
-            (r.name for p, r in self._binding.bound_to(source, catalog.tables[key.table]) if p is self._policy), child
-        )
+        table = catalog.tables.get(key.table)  # of another database of the server it is known by name only
+        bound = self._binding.bound_to(source, table) if table else []
+        record = next((record.name for policy, record in bound if policy is self._policy), child)
         owner = member.record.name if member.record else None
         paste = f"declare it: `cascade: [{record}]`" + (f" on record {owner}" if owner else "")
         self._findings.error(

@@ -3,7 +3,7 @@ A step's questions as SQL over one alias of its table, bound to one instant: wha
 what is held or floored, what a mask has still to do. Pure: built from the plan, executed elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -54,12 +54,12 @@ class Predicates:
     def floored(self) -> ColumnElement[bool]:
         """True where a floor that this source can tell has not ended."""
         local = [floor for floor in self._step.keepers.floors if floor.clock.local]
-        return sa.or_(sa.false(), *(floor_sql(floor, self.relation, self.table, self._at) for floor in local))
+        return _any(floor_sql(floor, self.relation, self.table, self._at) for floor in local)
 
     def floored_by_own_columns(self) -> ColumnElement[bool]:
         """True where a floor on the row's own columns has not ended; what a changing statement can ask."""
         own = [floor for floor in self._step.keepers.floors if not floor.clock.hops]
-        return sa.or_(sa.false(), *(floor_sql(floor, self.relation, self.table, self._at) for floor in own))
+        return _any(floor_sql(floor, self.relation, self.table, self._at) for floor in own)
 
     def kept(self) -> ColumnElement[bool]:
         """True where the row is held or floored, as far as this source can tell."""
@@ -87,14 +87,20 @@ def where_true(where: Expression | None, relation: Relation, table: sa.FromClaus
 
 def held_sql(keepers: Keepers, relation: Relation, table: sa.FromClause) -> ColumnElement[bool]:
     """True where one of the `held` columns is set; never unknown."""
-    conditions: list[ColumnElement[bool]] = [sa.false()]
+    conditions: list[ColumnElement[bool]] = []
     for name in keepers.held:
         column = table.c[name]
         if relation.column(name).family is Family.BOOLEAN and relation.dialect == "postgresql":
             conditions.append(column.is_(sa.true()))
         else:
             conditions.append(sa.and_(column.is_not(None), column != sa.literal(0)))
-    return sa.or_(*conditions)
+    return _any(conditions)
+
+
+def _any(conditions: Iterable[ColumnElement[bool]]) -> ColumnElement[bool]:
+    """True where one of the conditions is; plainly false without any, so that statements stay readable."""
+    found = list(conditions)
+    return sa.or_(*found) if found else sa.false()
 
 
 def floor_sql(floor: Floor, relation: Relation, table: sa.FromClause, at: datetime) -> ColumnElement[bool]:
