@@ -46,14 +46,14 @@ class ClockSql:
         """True where the value cannot be true: malformed, or before `plausible_from`."""
         if self._called_back:
             return sa.and_(self._column.is_not(None), self._state() == clock_state.SUSPECT)
-        return sa.and_(self._column.is_not(None), self._where_well_formed(self._implausible(), otherwise=sa.true()))
+        return sa.and_(self._column.is_not(None), sa.not_(self._fits(sa.not_(self._implausible()))))
 
     def due(self) -> ColumnElement[bool]:
         """True where the value is plausible and its term is over."""
         if self._called_back:
             return sa.and_(self._column.is_not(None), self._no_later(), self._state() == clock_state.DUE)
         over = sa.and_(self._inside(self._bounds), sa.not_(self._implausible()))
-        return sa.and_(self._column.is_not(None), self._where_well_formed(over, otherwise=sa.false()))
+        return sa.and_(self._column.is_not(None), self._fits(over))
 
     def order_value(self) -> ColumnElement[Any]:
         """A value that orders due rows by their clock; `decode` reads it back."""
@@ -100,10 +100,14 @@ class ClockSql:
         latest = max(upper.date() if isinstance(upper, datetime) else upper for upper in uppers)
         return self._column < (min(latest, date(9998, 1, 1)) + timedelta(days=2)).isoformat()
 
-    def _where_well_formed(self, condition: ColumnElement[bool], otherwise: ColumnElement[bool]) -> ColumnElement[bool]:
-        """The condition, asked only of values that have the declared form."""
+    def _fits(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+        """True where the value has the declared form and meets the condition."""
         well_formed = self._well_formed()
-        return condition if well_formed is None else sa.case((well_formed, condition), else_=otherwise)
+        if well_formed is None:
+            return condition
+        if self._type in _TEXTS:  # with casts in it, the condition must not be asked of other values
+            return sa.case((well_formed, condition), else_=sa.false())
+        return sa.and_(well_formed, condition)
 
     def _well_formed(self) -> ColumnElement[bool] | None:
         """True where the value has the declared form; None where the column's type leaves no doubt."""
