@@ -13,8 +13,8 @@ from datetime import datetime
 from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import Job
 from retentiond.engine import change, gate
-from retentiond.engine.count import Tally
-from retentiond.engine.examine import Candidate, examine
+from retentiond.engine.count import Tally, walks
+from retentiond.engine.examine import Candidate, examine, oldest_due
 from retentiond.engine.family import Family, Node, gather, needed_columns
 from retentiond.engine.session import Session, Transaction
 from retentiond.errors import FailedError, RetentiondError, TransientError
@@ -143,8 +143,8 @@ def _decide(workshop: Workshop, transaction: Transaction, keys: Sequence[Key]) -
     due = [candidate for candidate in due if (family.own, candidate.key) not in kept]
     going = family.below({(family.own, candidate.key) for candidate in due})
     tally = _classes(job, candidates, kept)
-    for candidate in due:
-        tally.older(candidate.due_since(job))
+    if walks(job):  # else one pass of SQL has told
+        tally.older(oldest_due(job, due))
     return _Decision(due, family, going, tally)
 
 

@@ -17,7 +17,7 @@ from retentiond.compiler.statements import examine_statement
 from retentiond.compiler.verdicts import RowFlags, TermFlags, combine_flags
 from retentiond.engine.session import Transaction
 from retentiond.engine.shipping import due_of, plain, ship
-from retentiond.policy.calendar import Reading
+from retentiond.policy.calendar import Kind, Reading, kind_of
 
 
 @dataclass(slots=True)
@@ -47,16 +47,27 @@ class Candidate:
             return "not_yet"
         return "held" if self.held else "floored" if self.floored else "due"
 
-    def due_since(self, job: Job) -> datetime | None:
-        """The instant a due row has been due since."""
-        dues = [
-            due_of(clock, value)
-            for clock, term, value in zip(job.expiry.clocks, self.terms, self.values, strict=True)
-            if term.due and value is not None
-        ]
-        if not dues:
-            return None
-        return max(dues) if job.expiry.combine == "last" else min(dues)
+
+def oldest_due(job: Job, due: Sequence[Candidate]) -> datetime | None:
+    """The instant since which the most overdue of these due rows has been due."""
+    if job.expiry.combine == "last":
+        since = [max(dues) for candidate in due if (dues := _dues(job, [candidate]))]
+        return min(since, default=None)
+    return min(_dues(job, due), default=None)
+
+
+def _dues(job: Job, due: Sequence[Candidate]) -> list[datetime]:
+    """Per term the earliest instant at which one of the rows fell due by it; of values of each kind only the least."""
+    found = []
+    for index, clock in enumerate(job.expiry.clocks):
+        least: dict[Kind, Reading] = {}
+        for candidate in due:
+            value = candidate.values[index]
+            if value is not None and candidate.terms[index].due:
+                kind = kind_of(value)
+                least[kind] = min(least.get(kind, value), value)
+        found += [due_of(clock, value) for value in least.values()]
+    return found
 
 
 def examine(
