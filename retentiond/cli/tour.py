@@ -1,5 +1,6 @@
 """The tour of the demo: what was due, what went, what stayed and why, and that nothing is due any more."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -8,9 +9,9 @@ import click
 
 from retentiond.cli.carrying import Carrying, Outcome, write
 from retentiond.cli.failures import FAILED, FINE, worst
-from retentiond.cli.job_views import name_of, remarks
+from retentiond.cli.job_views import name_of, remarks, totals
 from retentiond.cli.moments import now
-from retentiond.cli.output import Column, Sheet, counted, write_sheet
+from retentiond.cli.output import Column, Sheet, colourful, counted, write_sheet
 from retentiond.engine.report import JobReport
 from retentiond.settings import load_settings
 
@@ -51,7 +52,8 @@ def show_around(file: Path) -> int:
 
 
 def _headline(text: str) -> None:
-    click.echo(f"\n{text}\n")
+    bold = click.style(text, bold=True) if colourful(sys.stdout) else text
+    click.echo(f"\n{bold}\n")
 
 
 def _show(before: Outcome, done: Outcome, after: Outcome) -> None:
@@ -93,5 +95,5 @@ def _verdict(after: Outcome, zone: ZoneInfo) -> int:
     if due or after.exit_code():
         write(after, "table", zone)
         return FAILED
-    click.echo(f"{counted(len(after.reports), 'job')}: 0 rows due.")
+    click.echo(totals(after.reports))
     return FINE

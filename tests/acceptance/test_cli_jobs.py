@@ -122,8 +122,9 @@ def typed(value: object, dialect: str) -> object:
             found = read(value)
         except ValueError:
             continue
-        is_epoch = dialect != "postgresql" and isinstance(found, datetime) and found.year == 1970
-        return found.replace(second=1) if is_epoch else found
+        if isinstance(found, datetime) and found.year == 1970 and dialect != "postgresql":
+            return found.replace(second=1)
+        return found
     return value
 
 
