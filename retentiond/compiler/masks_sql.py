@@ -12,7 +12,12 @@ from retentiond.compiler.plan import Relation
 from retentiond.policy.model import Method
 
 
-def set_sql(method: Method, column: Column, relation: Relation, _table: sa.FromClause) -> ColumnElement[Any] | None:
+def set_sql(
+    method: Method,
+    column: Column,
+    relation: Relation,
+    table: sa.FromClause,  # noqa: ARG001 - for the methods that will need the old value
+) -> ColumnElement[Any] | None:
     """The column's new value; None where Python has to compute it."""
     if method.name == "empty":
         return sa.null()

@@ -222,14 +222,22 @@ class _Shown:
         return self._multiple_postgresql(bucket) if self._dialect == "postgresql" else self._multiple_mysql(bucket)
 
     def _divides(self, bucket: int, value: ColumnElement[Any]) -> ColumnElement[bool]:
-        if bucket <= _LARGEST_BIGINT and self._column.family is not Family.DECIMAL:
+        """True where the number is a multiple, whatever their sizes."""
+        if self._dialect != "sqlite" and self._column.family is Family.DECIMAL:
+            return self._divides_decimal(bucket, value)
+        if bucket <= _LARGEST_BIGINT:
             return value % sa.literal(bucket, sa.BigInteger) == 0
-        if self._dialect == "sqlite":
-            return value.in_([sa.literal(whole, sa.BigInteger) for whole in (0, _LEAST_BIGINT) if whole % bucket == 0])
+        largest = _LARGEST_BIGINT if self._dialect in ("sqlite", "postgresql") else 2 * _LARGEST_BIGINT + 1
+        multiples = [number for number in (0, bucket, -bucket) if _LEAST_BIGINT <= number <= largest]
+        return value.in_([sa.literal(number, sa.BigInteger) for number in multiples])
+
+    def _divides_decimal(self, bucket: int, value: ColumnElement[Any]) -> ColumnElement[bool]:
         if self._dialect == "postgresql":
-            return sa.cast(value, sa.Numeric) % sa.cast(sa.literal(str(bucket)), sa.Numeric) == 0
-        # abs(): on MariaDB the decimal -5.0 % 5 is a -0.0 that does not equal 0.
-        return sa.func.abs(value) % sa.literal(bucket, sa.BigInteger) == 0 if bucket < _BEYOND_DECIMAL else value == 0
+            return value % sa.cast(sa.literal(str(bucket)), sa.Numeric) == 0
+        if bucket >= _BEYOND_DECIMAL:
+            return value == 0
+        # MariaDB: -5.0 % 5 is a -0.0 that does not equal 0.
+        return sa.func.abs(value) % sa.literal(bucket, sa.BigInteger) == 0
 
     def _multiple_sqlite(self, bucket: int) -> ColumnElement[bool]:
         kind = sa.func.typeof(self._value)
