@@ -104,9 +104,11 @@ class Trigger:
     events: tuple[str, ...]  # INSERT, UPDATE, DELETE, TRUNCATE
     digest: str
     enabled: bool = True
-    touches: tuple[str, ...] | None = (
-        None  # tables whose rows its text names for a change; None where it cannot be told
-    )
+    # What its text names, None where that cannot be told: tables whose rows it changes, those of them it deletes from,
+    # and the columns of its own table that it sets.
+    touches: tuple[str, ...] | None = None
+    removes: tuple[str, ...] | None = None
+    sets: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +193,8 @@ class Catalog:
 
 def incoming_keys(tables: Mapping[str, Table]) -> dict[str, tuple[ForeignKey, ...]]:
     """For each referenced table the foreign keys that point at it, self-references included."""
-    found: dict[str, tuple[ForeignKey, ...]] = {}
+    found: dict[str, list[ForeignKey]] = {}
     for table in tables.values():
         for key in table.foreign_keys:
-            found[key.referenced] = (*found.get(key.referenced, ()), key)
-    return found
+            found.setdefault(key.referenced, []).append(key)
+    return {name: tuple(keys) for name, keys in found.items()}

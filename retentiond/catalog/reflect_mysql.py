@@ -31,7 +31,8 @@ from retentiond.catalog.model import (
 from retentiond.catalog.mysql_keys import read_foreign_keys
 from retentiond.catalog.mysql_rights import Rights
 from retentiond.catalog.mysql_types import family_of
-from retentiond.catalog.trigger_text import Name, touched
+from retentiond.catalog.trigger_sets import assigned
+from retentiond.catalog.trigger_text import Name, deeds
 
 _TABLE_DENIED = 1142
 
@@ -183,14 +184,17 @@ def _trigger(row: Any, dialect: Dialect) -> Trigger:
     parts = (row.timing, row.event, row.body, row.definer, row.sql_mode, row.place)
     text = "\0".join(str(part or "") for part in parts)
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-    names = touched(row.body, dialect) if row.body else None
+    found = deeds(row.body, dialect) if row.body else None
     return Trigger(
         name=row.name,
         kind="trigger",
         timing=row.timing,
         events=(row.event,),
         digest=digest,
-        touches=None if names is None else tuple(_local_name(name, row.database) for name in names),
+        touches=tuple(_local_name(name, row.database) for name in found.touches) if found else None,
+        removes=tuple(_local_name(name, row.database) for name in found.removes) if found else None,
+        # A trigger here may not change its own table but through NEW.
+        sets=assigned(row.body, dialect, lambda _: False) if found else None,
     )
 
 

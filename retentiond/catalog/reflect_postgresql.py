@@ -26,7 +26,8 @@ from retentiond.catalog.model import (
     Trigger,
     incoming_keys,
 )
-from retentiond.catalog.trigger_text import Name, touched
+from retentiond.catalog.trigger_sets import assigned
+from retentiond.catalog.trigger_text import Deeds, Name, deeds
 
 _KINDS: dict[str, TableKind] = {
     "r": "table",
@@ -149,7 +150,7 @@ class _Parts:
                 *(check for column, _, _ in columns for check in self._domain_checks(column)),
             ),
             triggers=(
-                *(self._trigger(trigger) for trigger in self.triggers.get(row.relation, ())),
+                *(self._trigger(trigger, name) for trigger in self.triggers.get(row.relation, ())),
                 *(_rule(rule) for rule in self.rules.get(row.relation, ())),
             ),
             row_security=row.row_security,
@@ -160,7 +161,14 @@ class _Parts:
             estimated_rows=self._estimate(row.relation, row.estimate),
         )
 
-    def _trigger(self, row: Any) -> Trigger:
+    def _trigger(self, row: Any, table: str) -> Trigger:
+        harmless = row.language == "internal" and row.body in _HARMLESS_FUNCTIONS
+        found = deeds(row.body, "postgresql") if row.language == "plpgsql" else Deeds((), ()) if harmless else None
+        settings = row.settings or ()
+        touches = self._all_resolved(found.touches, settings) if found else None
+        sets: tuple[str, ...] | None = () if harmless else None  # a tsvector is nobody's clock
+        if touches is not None and not harmless:
+            sets = assigned(row.body, "postgresql", lambda name: self._resolved(name, settings) == table)
         return Trigger(
             name=row.name,
             kind="trigger",
@@ -168,16 +176,15 @@ class _Parts:
             events=tuple(event for bit, event in _TRIGGER_EVENTS.items() if row.flags & bit),
             digest=_digest(row.enabled, row.definition, row.digested),
             enabled=row.enabled in _FIRES_FOR_US,
-            touches=self._touches(row),
+            touches=touches,
+            removes=self._all_resolved(found.removes, settings) if found else None,
+            sets=sets,
         )
 
-    def _touches(self, row: Any) -> tuple[str, ...] | None:
-        """The tables that a PL/pgSQL function names for a change."""
-        if row.language == "internal" and row.body in _HARMLESS_FUNCTIONS:
-            return ()
-        found = touched(row.body, "postgresql") if row.language == "plpgsql" else None
-        names = [self._resolved(name, row.settings or ()) for name in found or ()]
-        return None if found is None or None in names else tuple(name for name in names if name is not None)
+    def _all_resolved(self, names: Iterable[Name], settings: Iterable[str]) -> tuple[str, ...] | None:
+        """The tables that a function names; None where one of them is not known."""
+        found = [self._resolved(name, settings) for name in names]
+        return None if None in found else tuple(name for name in found if name is not None)
 
     def _resolved(self, name: Name, settings: Iterable[str]) -> str | None:
         """The table meant: named in full, or found on the function's own search path."""

@@ -13,7 +13,8 @@ from sqlalchemy.exc import OperationalError
 from retentiond.catalog.create_text import TableText, read_condition, read_table, read_trigger
 from retentiond.catalog.model import Catalog, Check, Column, ForeignKey, Index, Table, TableKind, Trigger, incoming_keys
 from retentiond.catalog.sqlite_types import family_of, length_of
-from retentiond.catalog.trigger_text import sqlite_body, touched
+from retentiond.catalog.trigger_sets import assigned
+from retentiond.catalog.trigger_text import Name, deeds, sqlite_body
 
 _OBJECTS = sa.text(r"""
     SELECT type, name, tbl_name AS table_name, coalesce(sql, '') AS sql
@@ -131,15 +132,22 @@ class _Parts:
 
     def _trigger(self, row: Any) -> Trigger:
         timing, event = read_trigger(row.sql)
-        names = touched(sqlite_body(row.sql), "sqlite")
+        body = sqlite_body(row.sql)
+        found = deeds(body, "sqlite")
+        own = row.table_name.lower()
         return Trigger(
             name=row.name,
             kind="trigger",
             timing=timing,
             events=(event,),
             digest=hashlib.sha256(row.sql.encode("utf-8", "surrogateescape")).hexdigest(),
-            touches=None if names is None else tuple(self.spelled.get(name[-1].lower(), name[-1]) for name in names),
+            touches=self._named(found.touches) if found else None,
+            removes=self._named(found.removes) if found else None,
+            sets=assigned(body, "sqlite", lambda name: name[-1].lower() == own) if found else None,
         )
+
+    def _named(self, names: Iterable[Name]) -> tuple[str, ...]:
+        return tuple(self._spelled(name[-1]) for name in names)
 
     def _foreign_keys(self, table: str, *, deferrable: bool) -> Iterable[ForeignKey]:
         grouped: dict[int, list[Any]] = defaultdict(list)

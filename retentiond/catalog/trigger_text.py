@@ -6,7 +6,7 @@ anything that might hide a statement from a simple reader make it None: cannot b
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from retentiond.catalog.create_text import Token, tokens
 from retentiond.catalog.model import Dialect
@@ -37,12 +37,27 @@ _HARMLESS_WORDS = """
 _HARMLESS = frozenset(_HARMLESS_WORDS.split())
 
 
+@dataclass(frozen=True, slots=True)
+class Deeds:
+    """The tables that a text inserts into, updates or deletes from; of them those it deletes from or replaces in."""
+
+    touches: tuple[Name, ...]
+    removes: tuple[Name, ...]
+
+
 def touched(text: str, dialect: Dialect) -> tuple[Name, ...] | None:
     """The names of the tables that the text inserts into, updates or deletes from; None where it cannot be told."""
+    found = deeds(text, dialect)
+    return found.touches if found else None
+
+
+def deeds(text: str, dialect: Dialect) -> Deeds | None:
+    """What the text does to which tables; None where it cannot be told."""
     if any(sign in text for sign in _HIDING[dialect]) or (dialect != "postgresql" and _has_bare_dashes(text)):
         return None
-    found = [_folded(token) if dialect == "postgresql" else token for token in tokens(text)]
+    found = read_tokens(text, dialect)
     names: dict[Name, None] = {}
+    removed: dict[Name, None] = {}
     skip = -1
     for place, token in enumerate(found):
         if place < skip:
@@ -55,9 +70,16 @@ def touched(text: str, dialect: Dialect) -> tuple[Name, ...] | None:
                 return None
             name, skip = target
             names[name] = None
+            if any(word.is_word("DELETE", "TRUNCATE", "REPLACE") for word in found[place:skip]):
+                removed[name] = None
         elif dialect != "sqlite" and _calls_unknown(found, place):  # SQLite's functions change no tables
             return None
-    return tuple(names)
+    return Deeds(tuple(names), tuple(removed))
+
+
+def read_tokens(text: str, dialect: Dialect) -> list[Token]:
+    """The tokens of a text, unquoted names as the engine folds them."""
+    return [_folded(token) if dialect == "postgresql" else token for token in tokens(text)]
 
 
 def sqlite_body(sql: str) -> str:

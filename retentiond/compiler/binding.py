@@ -39,11 +39,15 @@ class Binding:
         self.catalogs = _Reached(catalogs)
         self._known = sorted({*catalogs, *unreachable})
         self._findings = findings
+        self._sources: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._bound: dict[tuple[str, str], list[tuple[Policy, Record]]] | None = None
 
     def sources(self, record: Record) -> tuple[str, ...]:
         """The sources of a record, patterns filled in from the known sources, in their order."""
-        found = [name for pattern in record.sources for name in self._known if fnmatchcase(name, pattern)]
-        return tuple(dict.fromkeys(found))
+        if record.sources not in self._sources:
+            found = [name for pattern in record.sources for name in self._known if fnmatchcase(name, pattern)]
+            self._sources[record.sources] = tuple(dict.fromkeys(found))
+        return self._sources[record.sources]
 
     def reached(self, record: Record) -> tuple[str, ...]:
         """Those of the record's sources whose schema is known."""
@@ -119,12 +123,14 @@ class Binding:
 
     def bound_to(self, source: str, table: Table) -> list[tuple[Policy, Record]]:
         """Every record of every policy that is this table."""
-        return [
-            (policy, record)
-            for policy in self.policies
-            for record in policy.records
-            if source in self.sources(record) and self.table(record, source) is table
-        ]
+        if self._bound is None:
+            self._bound = {}
+            for policy in self.policies:
+                for record in policy.records:
+                    for known in self.reached(record):
+                        if found := self.table(record, known):
+                            self._bound.setdefault((known, found.name), []).append((policy, record))
+        return self._bound.get((source, table.name), [])
 
 
 def target_problems(table: Table, key: tuple[str, ...]) -> list[tuple[str, str, str]]:

@@ -1,18 +1,16 @@
 """Terms meet the live schema: over which hops a clock is reached, in which column it stands, as what it is read."""
 
-from retentiond.catalog.model import Family, Table
+from retentiond.catalog.model import Column, Table
 from retentiond.compiler.binding import Binding
 from retentiond.compiler.clock_types import clock_type
 from retentiond.compiler.findings import Findings
+from retentiond.compiler.links import fits, key_column
 from retentiond.compiler.plan import ClockRead, Hop, Relation
 from retentiond.policy.clocks import ClockType
 from retentiond.policy.model import Policy, Record, Term
 from retentiond.policy.relations import Step, clock_path
 
 Place = tuple[str | int, ...]
-
-_INTEGERS = (Family.INTEGER, Family.DECIMAL, Family.BOOLEAN)
-_WORDS = (Family.TEXT, Family.UUID, Family.TEXT_DATE, Family.TEXT_DATETIME)
 
 
 class ClockCompiler:
@@ -91,7 +89,7 @@ class ClockCompiler:
             return None
         tables = [end for end in ends if end is not None]
         parents = tables[len(near_sources) :] if step.up else tables[: len(near_sources)]
-        referenced = self._referenced(step, parents)
+        referenced = key_column(step.link, step.child, parents, self._policy, self._findings)
         if referenced is None:
             return None
         columns = (step.link.column, referenced) if step.up else (referenced, step.link.column)
@@ -104,27 +102,6 @@ class ClockCompiler:
         found = self._binding.relation(self._policy, record, source)
         return self._binding.table(record, source) if found else None
 
-    def _referenced(self, step: Step, parents: list[Table]) -> str | None:
-        """The column of the parent that the link holds: the named unique one, or the one-column primary key."""
-        place = ("records", step.child, "belongs_to", step.parent)
-        named = step.link.references
-        for parent in parents:
-            if named and parent.column(named) and not parent.is_unique((named,)):
-                self._findings.error(
-                    self._policy, place, "not-unique", f"{step.parent}.{named} is not unique: it would name many rows"
-                )
-                return None
-            if not named and len(parent.primary_key) != 1:
-                self._findings.error(
-                    self._policy,
-                    place,
-                    "no-single-key",
-                    f"{step.parent} has no one-column primary key for {step.child} to belong to",
-                    f"name a unique column: {{{step.parent}: {{COLUMN: {step.link.column}}}}}",
-                )
-                return None
-        return named or parents[0].primary_key[0]
-
     def _joinable(
         self,
         near: Record,
@@ -135,29 +112,11 @@ class ClockCompiler:
         far_column: str,
         place: Place,
     ) -> bool:
-        kinds = set()
+        ends: list[tuple[str, Column | None]] = []
         for record, sources, column in ((near, near_sources, near_column), (far, far_sources, far_column)):
             for source in sources:
                 table = self._binding.table(record, source)
                 if table is None or not self._binding.check_column(self._policy, place, source, table, column):
                     return False
-                found = table.column(column)
-                kinds.add(_kind(found.family) if found else "")
-        if len(kinds) == 1:
-            return True
-        sides = f"{near.name}.{near_column} and {far.name}.{far_column}"
-        self._findings.error(
-            self._policy, place, "unlike-keys", f"{sides} do not join: they hold {' and '.join(sorted(kinds))}"
-        )
-        return False
-
-
-def _kind(family: Family) -> str:
-    if family in _INTEGERS:
-        return "numbers"
-    return "text" if family in _WORDS else str(family)
-
-
-def join_kind(family: Family) -> str:
-    """What a key column holds, for joins across engines: numbers, text, or the family itself."""
-    return _kind(family)
+                ends.append((record.name, table.column(column)))
+        return fits(ends, place, self._policy, self._findings)

@@ -10,9 +10,11 @@ from retentiond.compiler.binding import Binding, UnreachableError
 from retentiond.compiler.cascades import CascadeCompiler
 from retentiond.compiler.clocks import ClockCompiler
 from retentiond.compiler.conditions_sql import type_problems
+from retentiond.compiler.digest import job_digest, plan_digest
 from retentiond.compiler.findings import Findings
 from retentiond.compiler.mask_checks import check_action
-from retentiond.compiler.plan import BlockedJob, Expiry, Floor, Job, Keepers, Masking, Plan, Relation, Step, digest_of
+from retentiond.compiler.plan import BlockedJob, Expiry, Floor, Job, Keepers, Masking, Plan, Relation, Step
+from retentiond.compiler.triggers import with_partitions
 from retentiond.errors import PolicyError, Problem, RetentiondError
 from retentiond.policy.conditions import columns_of
 from retentiond.policy.model import Policy, Record, Rule
@@ -45,7 +47,7 @@ def compile_plan(
     if findings.errors:
         raise PolicyError(findings.errors)
     advise(policies, binding, jobs, findings)
-    return Compilation(Plan(tuple(planned), digest_of([job.digest for job in jobs])), findings.warnings)
+    return Compilation(Plan(tuple(planned), plan_digest(jobs)), findings.warnings)
 
 
 class _PolicyCompiler:
@@ -68,7 +70,7 @@ class _PolicyCompiler:
             for source in self._binding.sources(record):
                 try:
                     if job := self._job(rule, record, source):
-                        yield replace(job, digest=digest_of(job))
+                        yield replace(job, digest=job_digest(job))
                 except UnreachableError as error:
                     if rule.has_job:
                         yield self._blocked(rule, record, source, self._unreachable[error.source])
@@ -119,8 +121,10 @@ class _PolicyCompiler:
         if rule.has_job:
             self._binding.check_target(self._policy, ("records", record.name, "table"), source, table, relation.key)
         if rule.action.masks:
-            incoming = self._binding.catalogs[source].incoming.get(table.name, ())
-            for problem in check_action(rule, record, table, incoming, self._policy):
+            catalog = self._binding.catalogs[source]
+            partitions = tuple(with_partitions(catalog, table))[1:]
+            incoming = tuple(key for part in (table, *partitions) for key in catalog.incoming.get(part.name, ()))
+            for problem in check_action(rule, record, table, incoming, self._policy, partitions):
                 self._findings.add(problem)
         if expiry is None or not rule.has_job:
             return None
@@ -195,7 +199,8 @@ class _PolicyCompiler:
                 limited = changed is not None and bool(other.columns) and not changed & set(other.columns)
                 if other.record == record.name and other.keep.floor and other is not rule and not limited:
                     floors += self._floor(policy, other, record, source)
-        return Keepers(tuple(dict.fromkeys(held)), tuple(floors))
+        # In an order that does not depend on which file was read first.
+        return Keepers(tuple(sorted(set(held))), tuple(sorted(floors, key=lambda floor: (floor.policy, floor.rule))))
 
     def _floor(self, policy: Policy, rule: Rule, record: Record, source: str) -> list[Floor]:
         compiler = ClockCompiler(policy, self._binding, self._findings)

@@ -12,6 +12,7 @@ from retentiond.compiler.constants import typed_constant
 from retentiond.compiler.mask_anonymous import anonymous_complaints
 from retentiond.compiler.mask_fit import Complaint, fit_complaints
 from retentiond.compiler.mask_keys import key_complaints, moving_clocks
+from retentiond.compiler.mask_triggers import trigger_complaints
 from retentiond.compiler.masks import ANON_MAIL
 from retentiond.compiler.recognise import ANON, done_condition
 from retentiond.errors import Problem
@@ -24,12 +25,17 @@ _MARKERS = frozenset({Family.NAIVE, Family.INSTANT, Family.TEXT_DATETIME, Family
 
 
 def check_action(
-    rule: Rule, record: Record, table: Table, incoming: tuple[ForeignKey, ...], policy: Policy
+    rule: Rule,
+    record: Record,
+    table: Table,
+    incoming: tuple[ForeignKey, ...],
+    policy: Policy,
+    partitions: tuple[Table, ...] = (),
 ) -> list[Problem]:
     """Everything that is wrong with a rule's mask on this table, warnings included; nothing for other actions."""
     if not rule.action.masks:
         return []
-    return list(_Check(rule, record, table, incoming, policy).problems())
+    return list(_Check(rule, record, table, incoming, policy, partitions).problems())
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class _Check:
     table: Table
     incoming: tuple[ForeignKey, ...]
     policy: Policy
+    partitions: tuple[Table, ...] = ()
 
     def problems(self) -> Iterator[Problem]:
         action = self.rule.action
@@ -55,6 +62,9 @@ class _Check:
         if action.verb == "anonymise":
             for column, complaint in anonymous_complaints(self.rule.action, self.record, self.table):
                 yield self._then(complaint, *((column,) if column else ()))
+        tables = (self.table, *self.partitions)
+        for column, complaint in trigger_complaints(action, self.record, tables, self.policy):
+            yield self._then(complaint, *((column,) if column and action.verb != "clear" else ()))
         for complaint in self._marker():
             yield self._problem(complaint, ("records", self.record.name, "marker"))
 

@@ -5,12 +5,8 @@ A `Plan` holds no point in time, so that two days' plans compare and an approval
 cutoffs are computed where the plan is bound to an instant (`compiler.predicates`).
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
-from enum import Enum
 from typing import Literal
 
 from retentiond.catalog.model import Column, Dialect
@@ -227,29 +223,6 @@ class Plan:
     def ready(self) -> tuple[Job, ...]:
         """The jobs that can be carried out."""
         return tuple(job for job in self.jobs if isinstance(job, Job))
-
-
-def digest_of(value: object) -> str:
-    """The SHA-256 of a value's canonical JSON: equal values, equal digest, on every machine."""
-    text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Enum):
-        return f"{type(value).__name__}.{value.name}"
-    if is_dataclass(value) and not isinstance(value, type):
-        named = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-        return {"": type(value).__name__, **named}
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, (frozenset, set)):
-        return sorted(str(item) for item in value)
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    return f"{type(value).__name__}:{value}"
 
 
 Classification = Literal["suspect", "not_started", "not_yet", "held", "floored", "due"]
