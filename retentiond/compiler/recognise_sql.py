@@ -1,13 +1,13 @@
 """
 The finished forms of `recognise` as SQL, true or false and never NULL, the same on PostgreSQL, MariaDB, MySQL, SQLite.
 
-Plain functions instead of regular expressions: SQLite's is a Python function that fails on bytes which are no UTF-8.
+No regular expressions on SQLite: they are a Python function there, which fails on bytes that are no UTF-8. And no
+nesting of functions: its parser has room for a hundred symbols.
 Nothing is cast before its shape is known, so no row can make a statement fail.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from functools import reduce
 from typing import Any
 
 import sqlalchemy as sa
@@ -99,25 +99,26 @@ class _Shown:
             return sa.func.abbrev(sa.cast(self._value, postgresql.INET), type_=sa.Text).collate("C")
         return sa.cast(self._value, sa.Text).collate("C")
 
-    def _same(self, text: ColumnElement[str], *constants: str) -> ColumnElement[bool]:
-        """True where the text is one of the constants."""
+    def _same(self, text: ColumnElement[str], constant: str) -> ColumnElement[bool]:
         if self._dialect in ("mariadb", "mysql"):  # even utf8mb4_bin does not see trailing blanks
-            return sa.cast(text, sa.BINARY).in_([sa.literal(each.encode(), sa.LargeBinary) for each in constants])
-        return text.in_([sa.literal(each, sa.Text) for each in constants])
+            return sa.cast(text, sa.BINARY) == sa.literal(constant.encode(), sa.LargeBinary)
+        return text == sa.literal(constant, sa.Text)
 
-    def _without(self, text: ColumnElement[str], characters: str) -> ColumnElement[str]:
-        """The text less every one of the characters."""
-        if self._dialect == "postgresql":
-            return sa.func.translate(text, characters, "", type_=sa.Text)
-        if self._dialect == "sqlite":
-            return reduce(lambda rest, each: sa.func.replace(rest, each, "", type_=sa.Text), characters, text)
-        return sa.func.regexp_replace(text, f"[{characters}]", "", type_=sa.Text)
+    def _only(self, text: ColumnElement[str], characters: str) -> ColumnElement[bool]:
+        """True where every character of the text is one of these; also where there is none."""
+        if self._dialect != "sqlite":
+            return sa.not_(text.regexp_match(f"[^{characters}]"))
+        other: ColumnElement[bool] = text.bool_op("GLOB")(f"*[^{characters}]*")
+        return sa.not_(other)
+
+    def _count(self, text: ColumnElement[str], character: str) -> ColumnElement[int]:
+        return self._length(text) - self._length(sa.func.replace(text, character, "", type_=sa.Text))
 
     def _length(self, text: ColumnElement[str]) -> ColumnElement[int]:
         if self._dialect != "sqlite":
             return sa.func.char_length(text, type_=sa.Integer)
         # SQLite's length() stops at a NUL character. instr() does not, and finds a byte that no UTF-8 contains.
-        end = sa.cast(sa.literal(b"\xff", sa.LargeBinary), sa.Text)
+        end: ColumnElement[str] = sa.cast(sa.literal_column("x'ff'", sa.LargeBinary), sa.Text)
         whole = sa.func.instr(text.concat(end), end) - 1
         return sa.func.max(sa.func.length(text), whole, type_=sa.Integer)
 
@@ -148,12 +149,14 @@ class _Shown:
     def text_start(self) -> ColumnElement[bool]:
         """A date and nothing but zeros behind it."""
         text = self._text()
+        day = _part(text, 1, _DAY_LENGTH)
         return sa.and_(
             self._no_nul(),
-            self._length(text) >= _DAY_LENGTH,
-            self._same(self._without(_part(text, 1, _DAY_LENGTH), _DIGITS), "--"),
+            self._length(day) == _DAY_LENGTH,
+            self._only(day, _DIGITS + "-"),
+            self._count(day, "-") == 2,
             *(self._same(_part(text, place, len(part)), part) for place, part in _STARTS[self._form.kind]),
-            self._same(self._without(_part(text, _DAY_LENGTH + 1), "T 0:.Z+"), ""),
+            self._only(_part(text, _DAY_LENGTH + 1), "T 0:.Z+"),
         )
 
     def network(self) -> ColumnElement[bool]:
@@ -161,14 +164,9 @@ class _Shown:
         length = self._length(text)
         mapped = self._same(_part(text, 1, len(_MAPPED)), _MAPPED)
         dotted = sa.case((mapped, _part(text, len(_MAPPED) + 1)), else_=text)
-        colons = self._without(text, _DIGITS + "abcdef")
-        return sa.and_(
-            self._no_nul(),
-            sa.or_(
-                sa.and_(length <= 20, self._ends(text, ".0"), self._same(self._without(dotted, _DIGITS), "...")),
-                sa.and_(length <= 16, self._ends(text, "::"), self._same(colons, "::", ":::", "::::")),
-            ),
-        )
+        four = (self._ends(text, ".0"), self._only(dotted, _DIGITS + "."), self._count(dotted, ".") == 3)
+        six = (self._ends(text, "::"), self._only(text, _DIGITS + "abcdef:"), self._count(text, ":").between(2, 4))
+        return sa.and_(self._no_nul(), sa.or_(sa.and_(length <= 20, *four), sa.and_(length <= 16, *six)))
 
     def _ends(self, text: ColumnElement[str], end: str) -> ColumnElement[bool]:
         return self._same(sa.func.substr(text, self._length(text) - len(end) + 1, len(end), type_=sa.Text), end)

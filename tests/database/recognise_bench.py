@@ -6,7 +6,7 @@ import datetime as dt
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -28,6 +28,7 @@ class Bench:
     dialect: Dialect
     connection: sa.Connection
     made: int = 0
+    shown: set[tuple[str, int]] = field(default_factory=set)
 
     def table(self, column: Column, collation: str = "") -> Relation:
         """A new table `(id, c)` whose column has the type of that column."""
@@ -68,6 +69,10 @@ class Bench:
             answer.label(f"a{number}") for number, answer in enumerate(self.conditions(relation, table, methods))
         ]
         query = sa.select(table.c["c"], *answers).order_by(table.c["id"])
+        # Plans show statements with their constants in them.
+        if (question := (relation.name, len(methods))) not in self.shown:
+            self.shown.add(question)
+            assert str(query.compile(self.connection, compile_kwargs={"literal_binds": True}))
         return [(value, tuple(found)) for value, *found in self.connection.execute(query)]
 
     def agree(self, relation: Relation, *methods: Method) -> None:
@@ -266,3 +271,12 @@ def text_columns(dialect: str) -> list[tuple[Column, str]]:
 def prepare(bench: Bench) -> None:
     if bench.dialect == "postgresql":
         bench.run("CREATE COLLATION public.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+
+
+DOCUMENTS = (
+    *('{"a":1,"b":[true,null]}', '{"a": 1, "b": [true, null]}', "{}", "[]", "null", '"x"', '"X"', "1", "10", "1.5"),
+    *('{"a":{"a":1}}', '{"a":"é"}', '{"a":2,"b":[true,null]}', '{"a":1,"b":[null,true]}', "true"),
+)
+JSON_CONSTANTS = tuple(
+    Method("constant", text) for text in ('{"a":1, "b":[true,null]}', "{}", '"x"', "10", '{"a": "é"}', "null")
+)
