@@ -17,7 +17,9 @@ _DONE = {"delete": "deleted", "anonymise": "anonymised", "pseudonymise": "pseudo
 def lines(row: RowView, zone: ZoneInfo) -> Iterator[str]:
     """The row in sentences; instants on the clock of each rule's policy."""
     yield f"{row.policy}/{row.record}: one row of {row.source}.{row.table}, as at {shown(row.at, zone)} {zone.key}"
-    if not row.rules:
+    for name, message in row.blocked:
+        yield f"  {name}: nothing can be told now: {message}"
+    if not (row.rules or row.blocked):
         yield "  no rule deletes or changes rows of this table by itself"
     for rule in row.rules:
         yield ""
@@ -99,6 +101,7 @@ def row_as_json(row: RowView) -> dict[str, object]:
         "rules": [_rule_as_json(rule) for rule in row.rules],
         "floors": [_floor_as_json(floor) for floor in row.floors],
         "goes_with": list(row.goes_with),
+        "blocked": [{"rule": name, "message": message} for name, message in row.blocked],
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from retentiond.cli.failures import FINE, exit_code, tell
+from retentiond.cli.failures import exit_code, tell, worst
 from retentiond.cli.output import counted, write_document
 from retentiond.cli.program import Command, Options
 from retentiond.errors import PolicyError, Problem, RetentiondError
@@ -27,30 +27,38 @@ def validate_command(options: Options, files: tuple[Path, ...], *, offline: bool
     harm; with an error the exit code is 2.
     """
     try:
-        policies, warnings = _examine(options.config, files, offline=offline)
+        policies, warnings, down = _examine(options.config, files, offline=offline)
     except RetentiondError as error:
         if form == "json":
             write_document({"problems": [_as_json(problem) for problem in _problems(error)], **_counts(())})
         else:
             tell(error)
         return exit_code(error)
+    code = worst(map(exit_code, down))
     if form == "json":
-        write_document({"problems": [_as_json(problem) for problem in warnings], **_counts(policies)})
-        return FINE
+        found = [*map(_as_json, down), *map(_as_json, warnings)]
+        write_document({"problems": found, **_counts(policies)})
+        return code
     for warning in warnings:
         click.echo(str(warning), err=True)
+    for reason in down:
+        tell(reason)
     sizes = (counted(number, WORDS[name]) for name, number in _counts(policies).items())
-    verdict = counted(len(warnings), "warning") if warnings else "fine"
-    click.echo(f"{', '.join(sizes)}: {verdict}")
-    return FINE
+    words = [counted(len(warnings), "warning")] if warnings else []
+    words += [f"{counted(len(down), 'source')} not checked"] if down else []
+    click.echo(f"{', '.join(sizes)}: {', '.join(words) or 'fine'}")
+    return code
 
 
-def _examine(config: Path | None, files: Sequence[Path], *, offline: bool) -> tuple[tuple[Policy, ...], list[Problem]]:
-    """The policies and the warnings about them."""
+def _examine(
+    config: Path | None, files: Sequence[Path], *, offline: bool
+) -> tuple[tuple[Policy, ...], list[Problem], list[RetentiondError]]:
+    """The policies, the warnings about them, and why sources could not be looked at."""
     from retentiond.policy.findings import findings
     from retentiond.policy.loader import load_policies
 
     compiled: tuple[Problem, ...] = ()
+    down: list[RetentiondError] = []
     if offline and files:
         policies = load_policies(files)
     else:
@@ -63,10 +71,11 @@ def _examine(config: Path | None, files: Sequence[Path], *, offline: bool) -> tu
             from retentiond.engine.workspace import compile_workspace
 
             with Sources(settings) as sources:
-                compiled = compile_workspace(policies, sources).warnings
+                workspace = compile_workspace(policies, sources)
+                compiled, down = workspace.warnings, list(workspace.unreachable.values())
     today = datetime.now(UTC).date()
     found = [problem for policy in policies for problem in findings(policy, today)]
-    return policies, sorted({*found, *compiled})
+    return policies, sorted({*found, *compiled}), down
 
 
 def _problems(error: RetentiondError) -> list[Problem | RetentiondError]:

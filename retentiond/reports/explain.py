@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from retentiond.compiler.binding import Binding
+from retentiond.compiler.binding import Binding, UnreachableError
 from retentiond.compiler.clocks import ClockCompiler
 from retentiond.compiler.findings import Findings
 from retentiond.compiler.key_sets import Key, in_keys
-from retentiond.compiler.plan import Floor, Job, Relation, Step
+from retentiond.compiler.plan import BlockedJob, Floor, Job, Relation, Step
 from retentiond.compiler.predicates import Predicates, floor_applies
 from retentiond.compiler.tables import table_of
 from retentiond.engine.examine import examine
@@ -84,7 +84,10 @@ class RuleView:
 
 @dataclass(frozen=True, slots=True)
 class RowView:
-    """One row in one source: its rules, the floors on itself, and the rules of other tables that take it along."""
+    """
+    One row in one source: its rules, the floors on itself, the rules of other tables that take it along; `blocked`
+    names rules of which nothing can be told now, and why.
+    """
 
     policy: str
     record: str
@@ -94,6 +97,7 @@ class RowView:
     rules: tuple[RuleView, ...]
     floors: tuple[Kept, ...]
     goes_with: tuple[str, ...]
+    blocked: tuple[tuple[str, str], ...]
 
 
 def explain(
@@ -159,6 +163,11 @@ class _Explainer:
             rules=tuple(self._rule(job, key) for job in jobs),
             floors=tuple(self._kept(self._floors_of(relation), relation, [key])),
             goes_with=tuple(dict.fromkeys(others)),
+            blocked=tuple(
+                (f"{job.policy}/{job.rule}", job.message)
+                for job in self._workspace.plan.jobs
+                if isinstance(job, BlockedJob) and (job.source, job.table) == (relation.source, record.table)
+            ),
         )
 
     def _rule(self, job: Job, key: Key) -> RuleView:
@@ -278,7 +287,10 @@ class _Explainer:
             for rule in policy.rules:
                 if rule.keep.floor and rule.record == record.name:
                     compiler = ClockCompiler(policy, self._binding, Findings())
-                    clock = compiler.compile(record, relation.source, rule.keep.terms[0], ("rules", rule.index, "keep"))
+                    try:
+                        clock = compiler.compile(record, relation.source, rule.keep.terms[0], ("rules", rule.index))
+                    except UnreachableError as error:
+                        raise self._workspace.unreachable[error.source] from None
                     where = rule.where.expression if rule.where else None
                     floors += [Floor(policy.name, rule.name, where, clock, rule.columns)] if clock else []
         return floors

@@ -166,6 +166,21 @@ def test_a_moment_is_shown_with_the_seconds_it_has() -> None:
     assert shown(None, BRUSSELS) == "–"
 
 
+@pytest.mark.parametrize(
+    ("when", "found"),
+    [
+        ("2026-06-01", "2026-05-31T22:00:00Z"),
+        ("2026-06-01T00:00:00", "2026-05-31T22:00:00Z"),
+        ("2026-06-01T00:00:00.999999+02:00", "2026-05-31T22:00:00Z"),
+        ("2026-06-01 00:00Z", "2026-06-01T00:00:00Z"),
+        ("2026-03-29T02:30", "2026-03-29T01:30:00Z"),
+        ("2026-10-25T02:30", "2026-10-25T01:30:00Z"),
+    ],
+)
+def test_when_is_read_on_the_settings_clock(when: str, found: str) -> None:
+    assert instant(when, BRUSSELS) == datetime.fromisoformat(found)
+
+
 def test_now_is_cut_to_seconds_and_the_future_refused() -> None:
     assert instant(None, BRUSSELS).microsecond == 0
     with pytest.raises(UsageError, match="future"):
