@@ -8,10 +8,12 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from retentiond.catalog.model import ForeignKey
+from retentiond.catalog.model import ForeignKey
 from retentiond.compiler.binding import Binding
 from retentiond.compiler.findings import Findings
 from retentiond.compiler.links import fits, key_column
-from retentiond.compiler.plan import Edge
+from retentiond.compiler.plan import Edge, Relation
 from retentiond.compiler.reach import Member, Place, Reach
 from retentiond.compiler.triggers import with_partitions
 from retentiond.policy.model import Link, Policy, Record
@@ -138,7 +140,7 @@ class CascadeCompiler:
         Where the parent does not name the child itself, `belongs_to` joins only what nothing else would.
         """
         found = [
-            Edge(parent.label, key.referenced_columns, key.columns)
+            Edge(parent.label, key.referenced_columns, key.columns, _shuts_out(parent.relation, key))
             for key in member.table.foreign_keys
             if (parent := kin.by_table.get((member.relation.source, key.referenced)))
         ]
@@ -194,8 +196,28 @@ class CascadeCompiler:
         )
 
 
+def _shuts_out(parent: Relation, key: ForeignKey) -> bool:
+    """
+    True where a locked parent row lets no new child in. InnoDB looks at the index that the foreign key names: where
+    that is not the primary key, a lock on the row does not stand in the way.
+    """
+    return parent.dialect == "postgresql" or set(key.referenced_columns) == set(parent.key)
+
+
 def _names(parent: Member, child: Member) -> bool:
     return parent.record is not None and child.record is not None and child.record.name in parent.record.cascade
+
+
+def _collations(child: Member, parent: Member, key: ForeignKey) -> tuple[str, ...]:
+    """The parent's collations, where SQLite would compare the child's own column by others."""
+    if child.relation.dialect != "sqlite":
+        return ()
+    pairs = [
+        (child.table.column(own), parent.table.column(referenced))
+        for own, referenced in zip(key.columns, key.referenced_columns, strict=True)
+    ]
+    named = [(own.collation or "BINARY", far.collation or "BINARY") for own, far in pairs if own and far]
+    return tuple(far for _, far in named) if any(own != far for own, far in named) else ()
 
 
 def _children_first(root: str, edges: Mapping[str, tuple[Edge, ...]]) -> list[str]:

@@ -102,11 +102,16 @@ class Keepers:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Rows of the child are taken where `child_columns` equal `parent_columns` of a taken row of `parent`."""
+    """
+    Rows of the child are taken where `child_columns` equal `parent_columns` of a taken row of `parent`.
+
+    `enforced`: while the parent is locked, the database itself lets no new child come.
+    """
 
     parent: str  # label of the parent relation
     parent_columns: tuple[str, ...]
     child_columns: tuple[str, ...]
+    enforced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,9 @@ def children_statement(
     rows = Predicates(step, at)
     if len(edge.child_columns) == 1 and not edge.parent.startswith(f"{step.relation.source}."):
         condition = is_one_of(step.relation, edge.child_columns[0], rows.table, [value[0] for value in values])
+    elif edge.collations:
+        named = zip(edge.child_columns, edge.collations, strict=True)
+        condition = in_keys([rows.table.c[name].collate(collation) for name, collation in named], values)
     else:
         condition = in_keys([rows.table.c[name] for name in edge.child_columns], values)
     columns = [*rows.key_columns(), *(rows.table.c[name] for name in edge.child_columns)]
@@ -142,23 +145,40 @@ def keeper_columns(step: Step, rows: Predicates) -> list[ColumnElement[Any]]:
     return columns
 
 
-def lock_related_statement(
+def lock_related_statements(
     clock: ClockRead, relation: Relation, at: datetime, keys: Sequence[Key]
-) -> sa.Select[*tuple[Any, ...]]:
-    """Locks the related rows on which the decision for these keys rests."""
+) -> list[sa.Select[*tuple[Any, ...]]]:
+    """
+    Lock the related rows on which the decision for these keys rests, hop by hop.
+
+    A row that further rows hang on is locked like one that goes: only then does a foreign key let no new one come, and
+    it is locked where nothing hangs on it yet, too.
+    """
     table = table_of(relation)
     related = Related(clock, table, at)
     joined: sa.FromClause = table
     near = table
-    for hop, far in zip(clock.hops, related.aliases, strict=True):
+    statements = []
+    chosen = in_keys([table.c[name] for name in relation.key], keys)
+    for number, (hop, far) in enumerate(zip(clock.hops, related.aliases, strict=True), 1):
         joined = joined.join(far, far.c[hop.far_column] == near.c[hop.near_column])
         near = far
-    statement = (
-        sa.select(sa.literal(1)).select_from(joined).where(in_keys([table.c[name] for name in relation.key], keys))
-    )
-    if relation.dialect == "postgresql":
-        return statement.with_for_update(read=True, of=related.aliases)
-    return statement.with_for_update()
+        last = number == len(clock.hops)
+        if not last and clock.hops[number].up:
+            continue
+        statement = sa.select(sa.literal(1)).select_from(joined).where(chosen)
+        if relation.dialect == "postgresql":
+            locked = related.aliases if last else [far]
+            statements.append(statement.with_for_update(read=last, of=locked))
+        else:
+            statements.append(statement.with_for_update())
+    return statements
+
+
+def floored_statement(step: Step, at: datetime, keys: Sequence[Key]) -> sa.Select[*tuple[Any, ...]]:
+    """Those of the keys that a floor, or a held column, keeps as far as their own source can tell."""
+    rows = Predicates(step, at)
+    return sa.select(*rows.key_columns()).where(in_keys(rows.key_columns(), keys), rows.kept())
 
 
 def contradiction_statement(clock: ClockRead, at: datetime, links: Sequence[object], expected: str) -> sa.Select[int]:

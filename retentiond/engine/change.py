@@ -20,9 +20,10 @@ from retentiond.compiler.masks import mask_value
 from retentiond.compiler.masks_sql import set_sql
 from retentiond.compiler.plan import ClockRead, Job, Masking, Relation, Step
 from retentiond.compiler.statements import (
+    children_statement,
     contradiction_statement,
     delete_statement,
-    lock_related_statement,
+    floored_statement,
     lock_statement,
     related_terms,
     unlink_statement,
@@ -56,10 +57,8 @@ def lock(job: Job, at: datetime, transaction: Transaction, keys: Sequence[Key]) 
     if not needs_lock(job):
         return
     transaction.fetch(job.source, lock_statement(relation, keys))
-    clocks = [*job.expiry.clocks, *(floor.clock for floor in job.step.keepers.floors)]
-    for clock in clocks:
-        if clock.hops and clock.local:
-            transaction.fetch(job.source, lock_related_statement(clock, relation, at, keys))
+    for clock in (*job.expiry.clocks, *(floor.clock for floor in job.step.keepers.floors)):
+        transaction.lock_related(clock, relation, at, keys)
 
 
 def needs_lock(job: Job) -> bool:
@@ -114,19 +113,56 @@ def masked_columns(masking: Masking) -> list[str]:
     return [name for name, method in masking.methods if method.name not in ("empty", "constant")]
 
 
-def look_again(job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate]) -> None:
+def look_again(
+    job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate], family: Family, going: set[Node]
+) -> None:
     """
-    Reads the related rows under a fresh snapshot, and those of other sources for exactly these rows.
+    Asks again for all that the decision rested on beside the rows themselves: related rows, floors, what belongs to
+    rows that go; what lies in other sources last.
+
+    Asked in a session of its own: it sees what everybody committed, and not what this transaction took away – a new
+    contract that our deletion of its customer would take along is still there. On SQLite the file is ours alone.
 
     Raises:
-        TransientError: where one of them is not what the decision rested on; the chunk is rolled back and done again.
+        TransientError: where something is not what the decision rested on; the chunk is rolled back and done again.
     """
-    for index in related_terms(job.expiry.clocks):
-        clock = job.expiry.clocks[index]
-        if clock.local:
+    steps = {step.relation.label: step for step in (*job.cascade, job.step)}
+    for label, step in steps.items():
+        if step.relation.dialect != "sqlite":
+            _look_at_floors(step, at, transaction, [key for found, key in going if found == label])
+            _look_at_children(step, at, transaction, family, going)
+    related = [(index, job.expiry.clocks[index]) for index in related_terms(job.expiry.clocks)]
+    for index, clock in related:
+        if clock.local and job.step.relation.dialect != "sqlite":
             _look_at_related(clock, index, at, transaction, due)
-        else:
+    for index, clock in related:
+        if not clock.local:
             _ship_again(clock, index, at, transaction, due)
+    for label, crossing in transaction.crossings:
+        if any((label, key) in going for key in crossing.floored()):
+            raise _changed(label, "a floor")
+
+
+def _look_at_floors(step: Step, at: datetime, transaction: Transaction, keys: Sequence[Key]) -> None:
+    if not any(floor.clock.hops and floor.clock.local for floor in step.keepers.floors):
+        return
+    for piece in _batches(keys):
+        if transaction.session.read(step.relation.source, floored_statement(step, at, piece)):
+            raise _changed(step.relation.label, "a floor")
+
+
+def _look_at_children(step: Step, at: datetime, transaction: Transaction, family: Family, going: set[Node]) -> None:
+    """Rows that came to belong to one that goes, where no foreign key shut them out."""
+    for edge in step.edges:
+        if edge.enforced:
+            continue
+        parents = [family.nodes[node] for node in going if node[0] == edge.parent]
+        values = {tuple(plain(parent[name]) for name in edge.parent_columns) for parent in parents}
+        for piece in _batches(sorted((value for value in values if None not in value), key=str)):
+            statement = children_statement(step, edge, at, piece, (), lock=False)
+            for row in transaction.session.read(step.relation.source, statement):
+                if (step.relation.label, tuple(row[: len(step.relation.key)])) not in family.nodes:
+                    raise _changed(step.relation.label, "what belongs to its row")
 
 
 def _look_at_related(
@@ -135,22 +171,19 @@ def _look_at_related(
     for expected in ("due", "never"):
         links = {c.links[index] for c in due if getattr(c.terms[index], expected) and c.links[index] is not None}
         for piece in _batches(sorted(links, key=str)):
-            if transaction.fetch(clock.source, contradiction_statement(clock, at, piece, expected)):
-                raise _changed(clock)
+            if transaction.session.read(clock.source, contradiction_statement(clock, at, piece, expected)):
+                raise _changed(clock.source, f"the clock {clock.term.clock.text}")
 
 
 def _ship_again(clock: ClockRead, index: int, at: datetime, transaction: Transaction, due: Sequence[Candidate]) -> None:
     found = {plain(candidate.links[index]): candidate.terms[index] for candidate in due}
     answers = ship(clock, found, at, transaction.session.read)
     if any(answers[link].flags != flags for link, flags in found.items()):
-        raise _changed(clock)
+        raise _changed(clock.source, f"the clock {clock.term.clock.text}")
 
 
-def _changed(clock: ClockRead) -> TransientError:
-    return TransientError(
-        f"{clock.source}: a row that the clock {clock.term.clock.text} rests on changed meanwhile",
-        code="changed-meanwhile",
-    )
+def _changed(where: str, what: str) -> TransientError:
+    return TransientError(f"{where}: {what} is no longer what it was when it was looked at", code="changed-meanwhile")
 
 
 def _delete_own(job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate]) -> int:

@@ -162,7 +162,7 @@ def _apply(workshop: Workshop, transaction: Transaction, decision: _Decision) ->
             # Only unlocked rows may be fewer: somebody touched them between the look and the deletion.
             done = tables[decision.family.own]
             _explain_fewer(workshop, transaction, due)
-    change.look_again(job, at, transaction, due)
+    change.look_again(job, at, transaction, due, decision.family, decision.going)
     gate.commit(transaction, _children_first(job))
     return _result(decision.tally, done, done, tables)
 

@@ -76,6 +76,7 @@ def examine(
     """The rows of these keys that pass the rule, each with all that decides about it."""
     rows = transaction.fetch(job.source, examine_statement(job, at, keys, extra))
     candidates, crossing = [], Crossing(transaction, at)
+    transaction.crossings.append((job.step.relation.label, crossing))
     for row in rows:
         cells = iter(row)
         key = tuple(next(cells) for _ in job.step.relation.key)

@@ -25,6 +25,7 @@ class Family:
 
     own: str
     roots: set[Node]
+    loops: set[Node] = field(default_factory=set)  # rows that refer to themselves
     nodes: dict[Node, dict[str, Any]] = field(default_factory=dict, repr=False)
     parents: dict[Node, set[Node]] = field(default_factory=dict, repr=False)
     kept: dict[Node, str] = field(default_factory=dict)
@@ -114,11 +115,20 @@ def _children(
 ) -> set[Node]:
     label, extra = step.relation.label, needed_columns(job, step.relation.label)
     statement = children_statement(step, edge, at, list(above), extra, lock=transaction.writes)
+    width = len(step.relation.key)
+    rows = transaction.fetch(step.relation.source, statement)
+    parents = _Parents(above)
+    found = [parents.of(tuple(map(plain, row[width : width + len(edge.child_columns)]))) for row in rows]
+    if None in found:  # asked again with fewer parents, until there is but one it can be
+        items = list(above.items())
+        halves = (dict(items[: len(items) // 2]), dict(items[len(items) // 2 :]))
+        return set().union(*(_children(job, step, edge, at, transaction, family, half) for half in halves))
     crossing, new = Crossing(transaction, at), set()
-    for row in transaction.fetch(step.relation.source, statement):
+    for row, row_parents in zip(rows, found, strict=True):
         cells = iter(row)
         node = (label, tuple(next(cells) for _ in step.relation.key))
-        values = tuple(plain(next(cells)) for _ in edge.child_columns)
+        for _ in edge.child_columns:
+            next(cells)
         held, floored = bool(next(cells)), bool(next(cells))
         crossing.floors(step, cells, node[1])
         if node not in family.nodes:
@@ -126,12 +136,33 @@ def _children(
             family.nodes[node] = dict(zip(extra, cells, strict=True))
         if held or floored:
             family.kept[node] = "held" if held else "floored"
-        # A case-insensitive key may differ in letters from what it refers to: then any of these may be the parent.
-        parents = above[values] if values in above else [parent for found in above.values() for parent in found]
-        family.parents.setdefault(node, set()).update(parent for parent in parents if parent != node)
+        family.parents.setdefault(node, set()).update(parent for parent in row_parents or () if parent != node)
+        if node in (row_parents or ()):
+            family.loops.add(node)
     for key in crossing.floored():
         family.kept.setdefault((label, key), "floored")
     return new
+
+
+class _Parents:
+    """Rows by the value that children hold. The database may find two values equal that differ in case or padding."""
+
+    def __init__(self, above: Mapping[Key, list[Node]]) -> None:
+        self._above = above
+        self._folded: dict[Key, list[Key]] = {}
+        for values in above:
+            self._folded.setdefault(_folded(values), []).append(values)
+
+    def of(self, values: Key) -> list[Node] | None:
+        """The rows that a child with these values refers to; None where it may be one or another."""
+        if values in self._above:
+            return self._above[values]
+        alike = self._folded.get(_folded(values), list(self._above))
+        return self._above[alike[0]] if len(alike) == 1 else None
+
+
+def _folded(values: Key) -> Key:
+    return tuple(str(value).casefold().rstrip() for value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +183,9 @@ def waves(job: Job, family: Family, going: set[Node]) -> Iterator[Wave]:
                 yield Wave(label, keys)
         return
     left = set(going)
+    if looped := family.loops & going:
+        # InnoDB refuses to delete a row that refers to itself.
+        yield from _emptied(job, looped)
     while left:
         referred = {parent for node in left for parent in family.parents.get(node, ())} & left
         free = left - referred
@@ -166,16 +200,18 @@ def waves(job: Job, family: Family, going: set[Node]) -> Iterator[Wave]:
 
 def _unlinked(job: Job, left: set[Node], order: Sequence[str]) -> Iterator[Wave]:
     """Rows that refer to each other in a circle: their nullable references are emptied, then they go."""
-    emptied = set()
-    for step in job.cascade:
-        label = step.relation.label
-        names = {name for edge in step.edges for name in edge.child_columns if step.relation.column(name).nullable}
-        if names and label not in emptied and _keys(left, label):
-            emptied.add(label)
-            yield Wave(label, _keys(left, label), tuple(sorted(names)))
+    yield from _emptied(job, left)
     for label in order:
         if keys := _keys(left, label):
             yield Wave(label, keys)
+
+
+def _emptied(job: Job, nodes: set[Node]) -> Iterator[Wave]:
+    """What empties the nullable references of these rows."""
+    for step in {step.relation.label: step for step in job.cascade}.values():
+        names = {name for edge in step.edges for name in edge.child_columns if step.relation.column(name).nullable}
+        if names and (keys := _keys(nodes, step.relation.label)):
+            yield Wave(step.relation.label, keys, tuple(sorted(names)))
 
 
 def _keys(nodes: set[Node], label: str) -> tuple[Key, ...]:

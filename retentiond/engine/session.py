@@ -7,25 +7,43 @@ A `Transaction` spans the sources that a chunk touches. Leaving it rolls back; o
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Executable, RootTransaction
 
 from retentiond.catalog.faults import errors_of
+from retentiond.compiler.key_sets import Key
+from retentiond.compiler.plan import ClockRead, Relation
+from retentiond.compiler.statements import lock_related_statements
 from retentiond.engine.sources import Sources
 
 Rows = Sequence[Any]
+_BATCH = 2000
+
+
+class Asked(Protocol):
+    """Questions that were asked of other sources, which can be asked again."""
+
+    def floored(self) -> set[Key]:
+        """The keys that a floor of another source holds."""
+        ...
 
 
 @dataclass(slots=True)
 class Transaction:
-    """One open transaction per touched source; begun by the first statement on it."""
+    """
+    One open transaction per touched source; begun by the first statement on it.
+
+    `crossings` are the questions that rows of a table asked of other sources, to be asked again before the commit.
+    """
 
     session: "Session"
     writes: bool
     begun: dict[str, RootTransaction] = field(default_factory=dict)
+    crossings: list[tuple[str, Asked]] = field(default_factory=list)
 
     def execute(self, source: str, statement: Executable, parameters: list[dict[str, Any]] | None = None) -> Any:
         """The result of a statement on a source, inside this transaction."""
@@ -41,9 +59,21 @@ class Transaction:
             rows: Rows = self.execute(source, statement).all()
             return rows
 
+    def lock_related(self, clock: ClockRead, relation: Relation, at: datetime, keys: Sequence[Key]) -> None:
+        """Locks the rows of the same source that a clock leads to from the rows of these keys."""
+        if not (clock.hops and clock.local):
+            return
+        for start in range(0, len(keys), _BATCH):
+            for statement in lock_related_statements(clock, relation, at, keys[start : start + _BATCH]):
+                self.fetch(relation.source, statement)
+
     def rollback(self) -> None:
         """Undoes everything; a connection that is gone has undone it already."""
         for source, transaction in reversed(self.begun.items()):
+            if not transaction.is_active:
+                # Its COMMIT failed. SQLAlchemy takes it for ended; SQLite has it open still, and keeps its lock.
+                self.session.drop(source, writes=self.writes)
+                continue
             try:
                 with errors_of(source):
                     transaction.rollback()
