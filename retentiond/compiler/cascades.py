@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retentiond.catalog.model import ForeignKey
-from retentiond.catalog.model import ForeignKey
 from retentiond.compiler.binding import Binding
 from retentiond.compiler.findings import Findings
 from retentiond.compiler.links import fits, key_column
@@ -140,7 +139,13 @@ class CascadeCompiler:
         Where the parent does not name the child itself, `belongs_to` joins only what nothing else would.
         """
         found = [
-            Edge(parent.label, key.referenced_columns, key.columns, _shuts_out(parent.relation, key))
+            Edge(
+                parent.label,
+                key.referenced_columns,
+                key.columns,
+                _shuts_out(parent.relation, key),
+                _collations(member, parent, key),
+            )
             for key in member.table.foreign_keys
             if (parent := kin.by_table.get((member.relation.source, key.referenced)))
         ]

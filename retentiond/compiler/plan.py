@@ -105,13 +105,15 @@ class Edge:
     """
     Rows of the child are taken where `child_columns` equal `parent_columns` of a taken row of `parent`.
 
-    `enforced`: while the parent is locked, the database itself lets no new child come.
+    `enforced`: while the parent is locked, the database itself lets no new child come. `collations`, where there are
+    any, say how the columns compare: SQLite's foreign keys follow the parent's.
     """
 
     parent: str  # label of the parent relation
     parent_columns: tuple[str, ...]
     child_columns: tuple[str, ...]
     enforced: bool = False
+    collations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
