@@ -38,6 +38,16 @@ _MYSQL_PATTERNS: dict[int, tuple[tuple[re.Pattern[str], str], ...]] = {
     ),
 }
 
+_POSTGRESQL_DENIED = {
+    "aclcheck_error": ((re.compile(r"^permission denied for ([a-z ]+) (\S+)$"), "{0} {1}"),),
+    "check_enable_rls": (
+        (
+            re.compile(r"row-level security policy for table \"([^\"]+)\"$"),
+            "row-level security hides rows of table {0}",
+        ),
+    ),
+}
+
 _SQLITE_COLUMNS = re.compile(r"^(?:UNIQUE|NOT NULL|PRIMARY KEY) constraint failed: (.+)$", re.DOTALL)
 _SQLITE_TABLE = re.compile(r"^no such (?:table|column): (\S+)$")
 _SQLITE_NAMING = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_NOTNULL")
@@ -47,9 +57,19 @@ def postgresql_names(diagnosis: Any) -> str:
     """What the server put into the fields for names, unless a RAISE did, which may put anything there."""
     if diagnosis.source_function == "exec_stmt_raise":
         return ""
+    if diagnosis.sqlstate == "42501":
+        return _denied(diagnosis)
     table = ".".join(part for part in (diagnosis.schema_name, diagnosis.table_name) if part)
     found = {"table": table, "column": diagnosis.column_name, "constraint": diagnosis.constraint_name}
     return _sentence(", ".join(f"{what} {name}" for what, name in found.items() if name))
+
+
+def _denied(diagnosis: Any) -> str:
+    """The object that a right is missing for, out of the server's own sentence; it stands in no field."""
+    for pattern, form in _POSTGRESQL_DENIED.get(diagnosis.source_function, ()):
+        if match := pattern.search(diagnosis.message_primary or ""):
+            return _sentence(form.format(*match.groups()))
+    return ""
 
 
 def mysql_names(number: int, text: str) -> str:

@@ -4,7 +4,6 @@ One chunk: lock, examine, and – in a real run only – change, look again, com
 The dry run is this code with the write branch off: the same keys, the same questions, the same counts.
 """
 
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,11 +15,9 @@ from retentiond.engine import change, gate
 from retentiond.engine.count import Tally, walks
 from retentiond.engine.examine import Candidate, examine, oldest_due
 from retentiond.engine.family import Family, Node, gather, needed_columns
+from retentiond.engine.retry import is_locked, retried
 from retentiond.engine.session import Session, Transaction
-from retentiond.errors import FailedError, RetentiondError, TransientError
-
-_ATTEMPTS = 5
-_FIRST_PAUSE = 0.05  # seconds; doubled with each attempt
+from retentiond.errors import FailedError, RetentiondError
 
 # Codes of errors that one row's content brings about: SQLSTATE classes, MariaDB numbers, SQLite names, our own.
 _OF_A_ROW = (
@@ -35,9 +32,9 @@ _OF_A_ROW = (
     "count-mismatch",
     "bad-value",
 )
-_OF_A_ROW_MYSQL = frozenset(
-    {"1048", "1062", "1169", "1205", "1216", "1217", "1264", "1265", "1292", "1364", "1366"}
-) | {*("1367", "1406", "1411", "1451", "1452", "1525", "1586", "1644", "1690", "3819", "4025")}
+_OF_A_ROW_MYSQL = frozenset({"1048", "1062", "1169", "1216", "1217", "1264", "1265", "1292", "1364", "1366"}) | {
+    *("1367", "1406", "1411", "1451", "1452", "1525", "1586", "1644", "1690", "3819", "4025")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +76,17 @@ class Workshop:
         )
 
 
-def process(workshop: Workshop, keys: Sequence[Key], *, attempts: int = _ATTEMPTS) -> ChunkResult:
+def process(workshop: Workshop, keys: Sequence[Key], *, patient: bool = True) -> ChunkResult:
     """
-    The result of one chunk, tried again after deadlocks, lost connections and changes of related rows.
+    The result of one chunk, tried again after deadlocks, lost connections and changes of related rows; after a wait
+    for a lock in vain only where `patient`.
 
     Raises:
         TransientError: after the last attempt. FailedError: at once. Both leave nothing behind.
     """
     started = time.monotonic()
-    for attempt in range(attempts):
-        try:
-            result = _once(workshop, keys)
-        except TransientError:
-            if attempt + 1 == attempts:
-                raise
-            workshop.sleep(_FIRST_PAUSE * 2**attempt * (1 + random.random()))  # noqa: S311 - spreads, hides nothing
-            continue
-        return replace(result, seconds=time.monotonic() - started, retries=attempt)
-    raise AssertionError("unreachable")
+    result, retries = retried(lambda: _once(workshop, keys), patient=patient, sleep=workshop.sleep)
+    return replace(result, seconds=time.monotonic() - started, retries=retries)
 
 
 def due_keys(workshop: Workshop, keys: Sequence[Key]) -> list[Key]:
@@ -107,11 +97,9 @@ def due_keys(workshop: Workshop, keys: Sequence[Key]) -> list[Key]:
 
 def is_of_a_row(error: RetentiondError) -> bool:
     """True where the content of single rows, not the job, may be what the database refused."""
-    return (
-        (isinstance(error, FailedError) and error.code.startswith(_OF_A_ROW))
-        or error.code in _OF_A_ROW_MYSQL
-        or error.code == "55P03"
-    )
+    if is_locked(error):
+        return True
+    return isinstance(error, FailedError) and (error.code.startswith(_OF_A_ROW) or error.code in _OF_A_ROW_MYSQL)
 
 
 @dataclass(slots=True)

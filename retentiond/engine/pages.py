@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 
 from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import Job
 from retentiond.compiler.statements import page_statement
+from retentiond.engine.retry import retried
 from retentiond.engine.session import Session
 
 
@@ -14,7 +16,8 @@ def pages(job: Job, at: datetime, session: Session, size: int) -> Iterator[list[
     after: Key | None = None
     while True:
         statement = page_statement(job, at, after, size, everything=not job.expiry.local)
-        keys = [tuple(row) for row in session.read(job.source, statement)]
+        rows, _ = retried(partial(session.read, job.source, statement))
+        keys = [tuple(row) for row in rows]
         if keys:
             yield keys
         if len(keys) < size:

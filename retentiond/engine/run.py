@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -16,14 +17,18 @@ from retentiond.engine.estimate import estimate_due
 from retentiond.engine.keys import token_key
 from retentiond.engine.pages import pages
 from retentiond.engine.report import Failure, JobReport
+from retentiond.engine.retry import is_locked, retried
 from retentiond.engine.session import Session
 from retentiond.engine.sources import Sources
-from retentiond.errors import EvidenceError, RetentiondError
+from retentiond.errors import EvidenceError, FailedError, RetentiondError, TransientError
 from retentiond.policy.calendar import Kind, before_bound
 from retentiond.state import values as state
 from retentiond.state.store import Store
 
-_LOCKED_ONE_BY_ONE = 1  # attempts for the halves of a chunk that failed: it has been tried as a whole
+# How many rows of a job may be set aside before it stops: each locked one was waited for, and where more rows fail than
+# go, it is not single rows that stand in the way.
+_MOST_LOCKED = 10
+_MOST_FAILED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class _Run:
         self._done = 0
         self._cascade: dict[str, int] = {}
         self._aside = 0
+        self._locked = 0
         self._failure: Failure | None = None
         self._run_id = ""
         self._chunks = 0
@@ -104,8 +110,10 @@ class _Run:
             raise
         except RetentiondError as error:
             self._failure = Failure(error.code or "failed", str(error))
-        if self._aside and self._failure is None:
-            self._failure = Failure("rows-set-aside", f"{self._aside} rows could not be changed and were set aside")
+        else:
+            if self._failure:
+                aside = f"rows set aside: {self._aside}; {self._failure.message}"
+                self._failure = replace(self._failure, message=aside)
         report = self._report(time.monotonic() - started)
         self._finish(report)
         return report
@@ -118,9 +126,10 @@ class _Run:
 
     def _count(self, session: Session) -> None:
         self._progress(Progress(self._job, "counting", 0, None))
-        self._tally = count(self._job, self._at, session)
+        tally, _ = retried(partial(count, self._job, self._at, session))
         if not self._acts:
-            self._tally.due, self._tally.oldest_due = 0, None
+            tally.due, tally.oldest_due = 0, None
+        self._tally = tally
 
     def _walk(self, session: Session) -> None:
         """Every chunk of rows that may be due; what the chunks find replaces what SQL could only guess."""
@@ -133,30 +142,39 @@ class _Run:
         workshop = Workshop(job, self._at, session, self._key(), self._sources.chunk_rows(job.source))
         looked_at = 0
         for keys in pages(job, self._at, session, workshop.batch):
-            for result in self._chunk(workshop, keys, attempts=5):
+            for result in self._chunk(workshop, keys, patient=True):
                 self._take(tally, result)
             looked_at += len(keys)
             self._progress(Progress(job, "working", looked_at, max(expected, looked_at)))
         if tally.due and tally.oldest_due is None:
             tally.oldest_due = counted_oldest
 
-    def _chunk(self, workshop: Workshop, keys: Sequence[Key], *, attempts: int) -> Iterator[ChunkResult]:
+    def _chunk(self, workshop: Workshop, keys: Sequence[Key], *, patient: bool) -> Iterator[ChunkResult]:
         """The results of a chunk; one that a row's content spoils is halved until only that row is set aside."""
         try:
-            result = process(workshop, keys, attempts=attempts)
+            result = process(workshop, keys, patient=patient)
         except RetentiondError as error:
             if not (self._apply and is_of_a_row(error)):
                 raise
             if len(keys) == 1:
-                self._aside += 1
-                self._failure = self._failure or Failure(error.code, str(error))
+                self._set_aside(error)
                 return
             middle = len(keys) // 2
-            yield from self._chunk(workshop, keys[:middle], attempts=_LOCKED_ONE_BY_ONE)
-            yield from self._chunk(workshop, keys[middle:], attempts=_LOCKED_ONE_BY_ONE)
+            yield from self._chunk(workshop, keys[:middle], patient=False)
+            yield from self._chunk(workshop, keys[middle:], patient=False)
             return
         self._record(result)
         yield result
+
+    def _set_aside(self, error: RetentiondError) -> None:
+        """Leaves one row for another time; stops the job where too many were left."""
+        self._aside += 1
+        self._locked += is_locked(error)
+        self._failure = self._failure or Failure(error.code or "failed", str(error))
+        if self._locked >= _MOST_LOCKED:
+            raise TransientError(f"{self._aside} rows were set aside, then the job: {error}", code=error.code)
+        if self._aside >= _MOST_FAILED and self._aside > self._done:
+            raise FailedError(f"{self._aside} rows were set aside, then the job: {error}", code=error.code)
 
     def _take(self, tally: Tally, result: ChunkResult) -> None:
         tally.due += result.due
