@@ -48,6 +48,8 @@ class Command(click.Command):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self.params += shared_options()
+        if self.name in COMMANDS:
+            self.short_help = COMMANDS[self.name][1]  # whole, where click would cut it off
 
     def invoke(self, ctx: click.Context) -> Any:
         from retentiond.logs import configure_logs

@@ -9,6 +9,6 @@ from retentiond.cli.program import Command
 @click.command("schema", cls=Command)
 def schema_command() -> None:
     """Print the JSON Schema of a policy file, for editors."""
-    from retentiond.policy.document import json_schema
+    from retentiond.policy.json_schema import json_schema
 
     write_document(json_schema())
