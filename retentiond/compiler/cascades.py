@@ -78,11 +78,13 @@ class CascadeCompiler:
         catalog = self._binding.catalogs[kin.root.relation.source]
         root = {table.name for table in with_partitions(catalog, kin.root.table)}
         reaches: dict[str, Reach] = {}
-        for member in kin.everyone():
+        everyone = list(kin.everyone())
+        for member in everyone:
             source = member.relation.source
             near = root if source == kin.root.relation.source else set()
             reach = reaches.setdefault(
-                source, Reach(self._policy, self._binding, self._findings, going.get(source, set()), near)
+                source,
+                Reach(self._policy, self._binding, self._findings, going.get(source, set()), near, everyone),
             )
             reach.check(member, unlinked=member.label in unlinked)
 

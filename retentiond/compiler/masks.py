@@ -31,7 +31,7 @@ NO_NETWORK = "0.0.0.0"  # noqa: S104 - stands for "was no address", nothing bind
 # Letters are base32, five bits each.
 _LETTERS = 26
 _UNIQUE_LETTERS = 13  # 65 random bits: two of a billion rows collide with a chance of 1 in 70
-_TOKEN_LETTERS = 16  # 80 bits
+_TOKEN_LETTERS = 13  # as many: names of other people's schemas are VARCHAR(20)
 _FEWEST_LETTERS = 5
 
 

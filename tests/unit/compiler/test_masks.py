@@ -121,7 +121,7 @@ def test_a_token_is_pinned() -> None:
 
 
 @pytest.mark.parametrize("method", [Method("token"), Method("token", "email")])
-def test_a_token_is_cut_to_eighty_bits_and_no_further(method: Method) -> None:
+def test_a_token_is_cut_to_what_stays_unique_and_no_further(method: Method) -> None:
     needed = shortest(method, unique=True)
     result = masked(method, "Jo", length=needed)
     assert isinstance(result, str)
