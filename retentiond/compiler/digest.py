@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from typing import Any
 
 from retentiond.compiler.plan import ClockRead, Job, Relation, Step
 from retentiond.policy.conditions import columns_of
@@ -67,20 +68,22 @@ def _follow(clock: ClockRead, step: Step, used: dict[str, set[str]]) -> None:
 
 
 def _plain(value: object, used: _Used) -> object:
-    if isinstance(value, Enum):
-        return f"{type(value).__name__}.{value.name}"
-    if is_dataclass(value) and not isinstance(value, type):
-        named = {field.name: _plain(getattr(value, field.name), used) for field in fields(value)}
-        if isinstance(value, Relation):
-            columns = (column for column in value.columns if column.name in used.get(value.label, ()))
-            named["columns"] = {column.name: _plain(column, used) for column in columns}
-        return {"": type(value).__name__, **named}
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item, used) for name, item in value.items()}
-    if isinstance(value, (frozenset, set)):
-        return sorted(str(item) for item in value)
+    if value is None or (isinstance(value, (bool, int, str)) and not isinstance(value, Enum)):
+        return value
     if isinstance(value, (tuple, list)):
         return [_plain(item, used) for item in value]
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
+    if isinstance(value, Relation):
+        columns = (column for column in value.columns if column.name in used.get(value.label, ()))
+        return _named(value, used) | {"columns": {column.name: _plain(column, used) for column in columns}}
+    if is_dataclass(value) and not isinstance(value, type):
+        return _named(value, used)
+    if isinstance(value, Enum):
+        return f"{type(value).__name__}.{value.name}"
+    if isinstance(value, (frozenset, set)):
+        return sorted(str(item) for item in value)
     return f"{type(value).__name__}:{value}"
+
+
+def _named(value: Any, used: _Used) -> dict[str, object]:
+    names = [field.name for field in fields(value) if not (field.name == "columns" and isinstance(value, Relation))]
+    return {"": type(value).__name__} | {name: _plain(getattr(value, name), used) for name in names}

@@ -11,20 +11,22 @@ from retentiond.policy.model import Method, Policy, Record
 def clock_columns(policy: Policy, record: Record) -> dict[str, str]:
     """The clock columns on the record's table, own or read through a relation, each with a rule that reads it."""
     clocks: dict[str, str] = {}
+    owners = {term.clock.moment.record or rule.record for rule in policy.rules for term in rule.keep.terms}
+    sharing = {name for name in owners if share_table(policy.record(name), record)}
     for rule in policy.rules:
         for term in rule.keep.terms:
             moment = term.clock.moment
-            if share_table(policy.record(moment.record or rule.record), record):
+            if (moment.record or rule.record) in sharing:
                 clocks.setdefault(moment.column, rule.name)
     return clocks
 
 
 def share_table(one: Record, other: Record) -> bool:
     """True where two records may be bound to one table of one source; patterns and bare names count as hits."""
+    if one.table.rpartition(".")[2].casefold() != other.table.rpartition(".")[2].casefold():
+        return False
     tables = {one.table.casefold(), other.table.casefold()}
-    bare = {table.rpartition(".")[2] for table in tables}
-    qualified = all("." in table for table in tables)
-    if len(tables) > 1 and (qualified or len(bare) > 1):
+    if len(tables) > 1 and all("." in table for table in tables):
         return False
     return any(fnmatchcase(a, b) or fnmatchcase(b, a) for a in one.sources for b in other.sources)
 

@@ -237,10 +237,14 @@ class Policy:
     outside: tuple[tuple[str, str], ...] = ()
     exempt: tuple[tuple[str, str, str], ...] = ()
     places: Mapping[tuple[str | int, ...], Position] = field(default_factory=dict, compare=False, hash=False)
+    _records: Mapping[str, Record] = field(init=False, repr=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_records", {record.name: record for record in self.records})
 
     def record(self, name: str) -> Record:
         """The record of that name; the name is known to exist."""
-        return next(record for record in self.records if record.name == name)
+        return self._records[name]
 
     def rule(self, name: str) -> Rule:
         """The rule of that name; the name is known to exist."""

@@ -25,16 +25,22 @@ def ids(bench: Bench, table: str) -> list[int]:
 LEVELS = (
     "CREATE TABLE root (id INTEGER PRIMARY KEY, left_on DATE)",
     "CREATE TABLE contract (id INTEGER PRIMARY KEY, root_id INTEGER NOT NULL REFERENCES root (id))",
-    "CREATE TABLE invoice (id INTEGER PRIMARY KEY, contract_id INTEGER NOT NULL REFERENCES contract (id),"
-    " issued_on DATE)",
+    (
+        "CREATE TABLE invoice (id INTEGER PRIMARY KEY, contract_id INTEGER NOT NULL REFERENCES contract (id),"
+        " issued_on DATE)"
+    ),
     "CREATE TABLE line (id INTEGER PRIMARY KEY, invoice_id INTEGER NOT NULL REFERENCES invoice (id), hold BOOLEAN)",
     "CREATE TABLE bystander (id INTEGER PRIMARY KEY, note VARCHAR(20))",
     f"INSERT INTO root VALUES (1, {OLD}), (2, {OLD}), (3, {OLD}), (4, {NEW}), (5, {OLD}), (6, NULL)",
     "INSERT INTO contract VALUES (11, 1), (12, 1), (21, 2), (31, 3), (41, 4), (51, 5)",
-    f"INSERT INTO invoice VALUES (111, 11, {OLD}), (121, 12, {OLD}), (122, 12, {OLD}), (211, 21, {OLD}),"
-    f" (311, 31, {NEW}), (411, 41, {OLD})",
-    "INSERT INTO line VALUES (1, 111, FALSE), (2, 121, NULL), (3, 122, FALSE), (4, 122, FALSE), (5, 211, TRUE),"
-    " (6, 311, FALSE), (7, 411, FALSE)",
+    (
+        f"INSERT INTO invoice VALUES (111, 11, {OLD}), (121, 12, {OLD}), (122, 12, {OLD}), (211, 21, {OLD}),"
+        f" (311, 31, {NEW}), (411, 41, {OLD})"
+    ),
+    (
+        "INSERT INTO line VALUES (1, 111, FALSE), (2, 121, NULL), (3, 122, FALSE), (4, 122, FALSE), (5, 211, TRUE),"
+        " (6, 311, FALSE), (7, 411, FALSE)"
+    ),
     "INSERT INTO bystander VALUES (1, 'stays')",
 )
 LEVEL_RECORDS = """
@@ -69,11 +75,15 @@ def test_children_may_be_named_as_bare_tables(bench: Bench) -> None:
 
 
 EMPLOYEES = (
-    "CREATE TABLE employee (id INTEGER PRIMARY KEY, manager_id INTEGER NULL REFERENCES employee (id), left_on DATE,"
-    " hold BOOLEAN)",
-    f"INSERT INTO employee VALUES (1, NULL, {OLD}, FALSE), (2, 1, {NEW}, FALSE), (3, 2, {OLD}, FALSE),"
-    f" (4, NULL, {NEW}, FALSE), (5, 4, {OLD}, FALSE), (6, 6, {OLD}, FALSE), (7, NULL, {OLD}, NULL),"
-    f" (8, 7, {NEW}, TRUE), (9, NULL, {NEW}, FALSE)",
+    (
+        "CREATE TABLE employee (id INTEGER PRIMARY KEY, manager_id INTEGER NULL REFERENCES employee (id), left_on DATE,"
+        " hold BOOLEAN)"
+    ),
+    (
+        f"INSERT INTO employee VALUES (1, NULL, {OLD}, FALSE), (2, 1, {NEW}, FALSE), (3, 2, {OLD}, FALSE),"
+        f" (4, NULL, {NEW}, FALSE), (5, 4, {OLD}, FALSE), (6, 6, {OLD}, FALSE), (7, NULL, {OLD}, NULL),"
+        f" (8, 7, {NEW}, TRUE), (9, NULL, {NEW}, FALSE)"
+    ),
 )
 SELF = "record: root, keep: 1 year after left_on, then: delete"
 
@@ -105,14 +115,20 @@ def test_an_undeclared_self_reference_is_refused(bench: Bench) -> None:
 
 CYCLE = (
     "CREATE TABLE department (id INTEGER PRIMARY KEY, manager_id INTEGER NULL, left_on DATE)",
-    "CREATE TABLE employee (id INTEGER PRIMARY KEY, department_id INTEGER NULL, hold BOOLEAN,"
-    " FOREIGN KEY (department_id) REFERENCES department (id))",
+    (
+        "CREATE TABLE employee (id INTEGER PRIMARY KEY, department_id INTEGER NULL, hold BOOLEAN,"
+        " FOREIGN KEY (department_id) REFERENCES department (id))"
+    ),
 )
 CYCLE_ROWS = (
-    f"INSERT INTO department VALUES (1, NULL, {OLD}), (2, NULL, {NEW}), (3, NULL, {OLD}), (4, NULL, {OLD}),"
-    f" (5, NULL, {NEW})",
-    "INSERT INTO employee VALUES (11, 1, FALSE), (12, 1, FALSE), (21, 2, FALSE), (31, 3, TRUE), (41, 4, FALSE),"
-    " (51, 5, FALSE)",
+    (
+        f"INSERT INTO department VALUES (1, NULL, {OLD}), (2, NULL, {NEW}), (3, NULL, {OLD}), (4, NULL, {OLD}),"
+        f" (5, NULL, {NEW})"
+    ),
+    (
+        "INSERT INTO employee VALUES (11, 1, FALSE), (12, 1, FALSE), (21, 2, FALSE), (31, 3, TRUE), (41, 4, FALSE),"
+        " (51, 5, FALSE)"
+    ),
     "UPDATE department SET manager_id = 11 WHERE id IN (1, 2)",
     "UPDATE department SET manager_id = 31 WHERE id = 4",
     "UPDATE department SET manager_id = 51 WHERE id = 5",
@@ -161,12 +177,16 @@ def test_a_cycle_that_would_reach_other_rows_of_the_root_is_refused(bench: Bench
 
 TWO_WAYS = (
     "CREATE TABLE root (id INTEGER PRIMARY KEY, left_on DATE)",
-    "CREATE TABLE message (id INTEGER PRIMARY KEY, sender INTEGER NULL REFERENCES root (id),"
-    " receiver INTEGER NULL REFERENCES root (id), hold BOOLEAN)",
+    (
+        "CREATE TABLE message (id INTEGER PRIMARY KEY, sender INTEGER NULL REFERENCES root (id),"
+        " receiver INTEGER NULL REFERENCES root (id), hold BOOLEAN)"
+    ),
     "CREATE TABLE attachment (id INTEGER PRIMARY KEY, message_id INTEGER NOT NULL REFERENCES message (id))",
     f"INSERT INTO root VALUES (1, {OLD}), (2, {OLD}), (3, {NEW}), (4, {OLD}), (5, {OLD})",
-    "INSERT INTO message VALUES (1, 1, 2, FALSE), (2, 1, 1, FALSE), (3, 3, 2, FALSE), (4, 3, 3, FALSE),"
-    " (5, NULL, 1, FALSE), (6, 4, 5, TRUE), (7, 4, 1, FALSE)",
+    (
+        "INSERT INTO message VALUES (1, 1, 2, FALSE), (2, 1, 1, FALSE), (3, 3, 2, FALSE), (4, 3, 3, FALSE),"
+        " (5, NULL, 1, FALSE), (6, 4, 5, TRUE), (7, 4, 1, FALSE)"
+    ),
     "INSERT INTO attachment VALUES (1, 1), (2, 1), (3, 3), (4, 4), (5, 7)",
 )
 
@@ -187,14 +207,20 @@ message: {source: crm, table: message, belongs_to: {root: receiver}, cascade: [a
 
 COMPOSITE = (
     "CREATE TABLE root (country CHAR(2), number INTEGER, left_on DATE, PRIMARY KEY (country, number))",
-    "CREATE TABLE visit (country CHAR(2) NOT NULL, number INTEGER NOT NULL, visit INTEGER, PRIMARY KEY (country,"
-    " number, visit), FOREIGN KEY (country, number) REFERENCES root (country, number))",
-    "CREATE TABLE note (id INTEGER PRIMARY KEY, c CHAR(2), n INTEGER, v INTEGER,"
-    " FOREIGN KEY (c, n, v) REFERENCES visit (country, number, visit))",
+    (
+        "CREATE TABLE visit (country CHAR(2) NOT NULL, number INTEGER NOT NULL, visit INTEGER, PRIMARY KEY (country,"
+        " number, visit), FOREIGN KEY (country, number) REFERENCES root (country, number))"
+    ),
+    (
+        "CREATE TABLE note (id INTEGER PRIMARY KEY, c CHAR(2), n INTEGER, v INTEGER,"
+        " FOREIGN KEY (c, n, v) REFERENCES visit (country, number, visit))"
+    ),
     f"INSERT INTO root VALUES ('BE', 1, {OLD}), ('BE', 2, {NEW}), ('FR', 1, {NEW}), ('FR', 2, {OLD}), ('NO', 1, {OLD})",
     "INSERT INTO visit VALUES ('BE', 1, 1), ('BE', 1, 2), ('BE', 2, 1), ('FR', 1, 1), ('FR', 2, 1)",
-    "INSERT INTO note VALUES (1, 'BE', 1, 1), (2, 'BE', 1, 2), (3, 'BE', 2, 1), (4, NULL, 1, 1), (5, 'FR', 2, NULL),"
-    " (6, 'FR', 2, 1)",
+    (
+        "INSERT INTO note VALUES (1, 'BE', 1, 1), (2, 'BE', 1, 2), (3, 'BE', 2, 1), (4, NULL, 1, 1),"
+        " (5, 'FR', 2, NULL), (6, 'FR', 2, 1)"
+    ),
 )
 
 
@@ -286,8 +312,10 @@ def test_names_of_every_kind(bench: Bench) -> None:
     long = "n" * 63
     bench.make(
         'CREATE TABLE "Select Éß" ("Group" INTEGER PRIMARY KEY, left_on DATE)',
-        f'CREATE TABLE "{long}" ("order" INTEGER PRIMARY KEY, "Fröm % :x" INTEGER'
-        + (', CONSTRAINT "short %s" FOREIGN KEY ("Fröm % :x") REFERENCES "Select Éß" ("Group"))'),
+        (
+            f'CREATE TABLE "{long}" ("order" INTEGER PRIMARY KEY, "Fröm % :x" INTEGER,'
+            ' CONSTRAINT "short %s" FOREIGN KEY ("Fröm % :x") REFERENCES "Select Éß" ("Group"))'
+        ),
         f'INSERT INTO "Select Éß" VALUES (1, {OLD}), (2, {NEW})',
         f'INSERT INTO "{long}" VALUES (1, 1), (2, 2), (3, NULL)',
     )
