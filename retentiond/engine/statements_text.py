@@ -16,6 +16,10 @@ _DIALECTS: dict[str, type[sa.Dialect]] = {
 }
 
 
+# SQLite keeps dates as text that takes more than SQL to read: there it calls retentiond back.
+_OWN_FUNCTION = "-- retentiond_clock_state(column, bounds) is retentiond's own function: 0 suspect, 1 not due, 2 due"
+
+
 def predicate_text(job: Job, at: datetime) -> str:
     """
     The SELECT that finds the keys of a job's due rows at `at`, constants filled in.
@@ -23,4 +27,5 @@ def predicate_text(job: Job, at: datetime) -> str:
     Clocks of other sources are not in it: it then finds rows that may be due.
     """
     dialect = _DIALECTS[job.step.relation.dialect]()
-    return str(due_statement(job, at).compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    text = str(due_statement(job, at).compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    return f"{_OWN_FUNCTION}\n{text}" if "retentiond_clock_state(" in text else text
