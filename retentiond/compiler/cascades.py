@@ -34,6 +34,7 @@ class _Kin:
     declared: dict[str, Member] = field(default_factory=dict)
     by_table: dict[tuple[str, str], Member] = field(default_factory=dict)  # partitions lead to their table
     by_record: dict[str, list[Member]] = field(default_factory=dict)
+    misjoined: set[str] = field(default_factory=set)  # a problem with what should join them was noted
 
     def everyone(self) -> Iterator[Member]:
         """Each table once, the root first."""
@@ -64,7 +65,7 @@ class CascadeCompiler:
                 kin.by_record.setdefault(member.record.name, []).append(member)
         edges = {label: self._edges(member, kin) for label, member in kin.declared.items()}
         for label, member in kin.declared.items():
-            if not edges[label]:
+            if not edges[label] and label not in kin.misjoined:
                 self._no_join(member, kin)
         ordered = _children_first(root.label, edges)
         self._check_reach(kin, _circular(ordered, edges))
@@ -158,6 +159,8 @@ class CascadeCompiler:
         for link, parent in named or ([] if leads_up else by_record):
             if edge := self._edge_by_record(member, parent, link):
                 found.append(edge)
+            else:
+                kin.misjoined.add(member.label)
         return tuple(sorted(set(found), key=lambda edge: (edge.parent, edge.child_columns, edge.parent_columns)))
 
     def _links(self, member: Member, kin: _Kin) -> list[tuple[Link, Member]]:
