@@ -3,7 +3,6 @@ What SQL can say of one clock column at one instant: still running, suspect, due
 never unknown, and compares the bare column with constants where its type allows, so that an index serves.
 """
 
-import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -118,6 +117,8 @@ class ClockSql:
         if self._dialect in ("mariadb", "mysql") and self._type in _NATIVE:
             # A zero month or day is let in by some sql_modes and sorts between the days that exist.
             return sa.and_(sa.func.month(self._column) > 0, sa.func.dayofmonth(self._column) > 0)
+        if self._dialect == "postgresql" and self._type not in _NATIVE and self._family is not Family.INTEGER:
+            return self._column != sa.cast(sa.literal("NaN", sa.Text), sa.Double)
         return None
 
     def _implausible(self) -> ColumnElement[bool]:
@@ -127,15 +128,19 @@ class ClockSql:
         if self._type in _TEXTS:
             return self._text().inside(*map(bound_of, (Kind.DATE, Kind.NAIVE, Kind.INSTANT)))
         bound = bound_of(_NATIVE.get(self._type, Kind.INSTANT))
-        inside = self._column < self._constant(bound.upper)
+        inside = self._before(bound.upper)
         if bound.hole is None:
             return inside
-        opens, closes = (self._constant(end) for end in bound.hole)
-        return sa.and_(inside, sa.not_(sa.and_(self._column >= opens, self._column < closes)))
+        opens, closes = bound.hole
+        return sa.and_(inside, sa.not_(sa.and_(sa.not_(self._before(opens)), self._before(closes))))
+
+    def _before(self, reading: Reading) -> ColumnElement[bool]:
+        """True where the value, any fraction of a microsecond rounded up, lies before the reading."""
+        if self._type in (ClockType.EPOCH_S, ClockType.EPOCH_MS):
+            return self._column <= self._last_epoch(reading)
+        return self._column < self._constant(reading)
 
     def _constant(self, reading: Reading) -> ColumnElement[Any]:
-        if self._type in (ClockType.EPOCH_S, ClockType.EPOCH_MS):
-            return self._epoch(reading)
         if self._type is ClockType.DATE:
             return sa.literal(reading, sa.Date)
         if self._type is ClockType.INSTANT and self._dialect == "postgresql":
@@ -145,17 +150,16 @@ class ClockSql:
             reading = reading.astimezone(UTC).replace(tzinfo=None)
         return sa.literal(reading, sa.DateTime)
 
-    def _epoch(self, reading: Reading) -> ColumnElement[Any]:
-        """The epoch number below which a value lies before `reading`; whole where the column holds whole numbers."""
+    def _last_epoch(self, reading: Reading) -> ColumnElement[Any]:
+        """The last epoch number before `reading`; whole where the column holds whole numbers."""
         assert isinstance(reading, datetime)
-        since = reading - datetime(1970, 1, 1, tzinfo=UTC)
-        microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        last = (reading - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) - 1
         scale = 1_000_000 if self._type is ClockType.EPOCH_S else 1_000
         if self._family is Family.INTEGER and self._dialect != "sqlite":
-            return sa.literal(math.ceil(Decimal(microseconds) / scale), sa.BigInteger)
-        if microseconds % scale == 0:
-            return sa.literal(microseconds // scale, sa.BigInteger)
-        return sa.literal(microseconds / scale, sa.Double)
+            return sa.literal(last // scale, sa.BigInteger)
+        if self._family is Family.DECIMAL and self._dialect != "sqlite":
+            return sa.literal(Decimal(last) / scale, sa.Numeric)
+        return sa.literal(last / scale, sa.Double)
 
 
 def decode(clock: ClockRead, clock_type: ClockType, raw: object) -> Reading | None:

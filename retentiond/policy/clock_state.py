@@ -76,7 +76,7 @@ def _read(value: object, asked: ClockQuestion) -> Reading | Special:
         try:  # the two commonest forms, read by the fastest reader there is; years beyond 9000 go the long way
             if len(value) == 10:
                 return date.fromisoformat(value) if value[0] != "9" else read_value(value, asked.clock_type)
-            if value[10] in "T " and value[16] == ":" and value[0] != "9":
+            if value[10] in "T " and value[13] == value[16] == ":" and value[11:13] != "24" and value[0] != "9":
                 moment = datetime.fromisoformat(value)
                 return moment.date() if asked.clock_type is ClockType.TEXT_DATE else moment
         except ValueError:

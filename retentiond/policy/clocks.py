@@ -181,7 +181,8 @@ def _read_epoch(raw: object, scale: int) -> ClockValue:
     if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal):
         return Special.SUSPECT
     try:
-        exact = Fraction(raw) * scale
+        # A binary fraction means the shortest decimal that is stored as it: 0.1 is a tenth, not a little more.
+        exact = Fraction(Decimal(repr(raw)) if isinstance(raw, float) else raw) * scale
     except OverflowError:  # an infinite number
         return Special.ENDLESS if raw > 0 else Special.SUSPECT
     except ValueError:  # not a number
