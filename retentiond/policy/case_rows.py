@@ -35,6 +35,7 @@ Use = Literal["text", "value", "moment", "any"]
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(?P<fraction>\.[0-9]+)?")
 _TRUTHS = {"true": True, "false": False}
+_WORDS = {"yes": True, "on": True, "no": False, "off": False}  # booleans of YAML too, where a boolean is expected
 _STRONGEST: tuple[Use, ...] = ("text", "value", "moment", "any")
 
 
@@ -65,7 +66,7 @@ def column_uses(policy: Policy, record: Record) -> dict[str, Use]:
 def _typed(cell: Scalar, name: str, record: Record, uses: Mapping[str, Use]) -> object:
     declared = record.format_of(name)
     if name in (record.held, record.marker):
-        return _value(cell.text)
+        return _WORDS.get(cell.text.lower(), _value(cell.text))
     if declared is not None and type_of_format(declared) in (ClockType.EPOCH_S, ClockType.EPOCH_MS):
         return _value(cell.text) if cell.plain else cell.text
     match uses.get(name) if declared is None else None:

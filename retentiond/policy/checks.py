@@ -28,25 +28,26 @@ def _check_clauses(policy: Policy, reading: Reading) -> None:
     if document is None or document.promises is None:
         return
     promised = {promise.clause for promise in policy.promises}
-    named: set[str] = set()
+    rules = document.rules or ()
+    named = {rule.clause for rule in rules}
+    unkept = {promise.clause for promise in policy.promises if not promise.undecided} - named
     meant: set[str] = set()
-    for index, rule in enumerate(document.rules or ()):
-        if rule.clause is None:
+    for index, rule in enumerate(rules):
+        if rule.clause is None or rule.clause in promised or reading.unsure("promises"):
             continue
-        named.add(rule.clause)
-        if rule.clause not in promised and not reading.unsure("promises"):
-            hint = nearest(rule.clause, promised, "promised")
-            meant.update(clause for clause in promised if hint == f"did you mean {quoted(clause)}?")
-            message = f"there is no promise {quoted(rule.clause)}"
-            reading.report(reading.place("rules", index, "clause"), "unknown-clause", message, hint)
-    if reading.unsure("rules") or any(rule.clause is None for rule in document.rules or ()):
+        # Rather one that no rule names: then this is the mistake, and not two.
+        hints = (nearest(rule.clause, unkept), nearest(rule.clause, promised, "promised"))
+        hint = next((hint for hint in hints if hint.startswith("did you mean")), hints[-1])
+        meant.update(clause for clause in promised if hint == f"did you mean {quoted(clause)}?")
+        message = f"there is no promise {quoted(rule.clause)}"
+        reading.report(reading.place("rules", index, "clause"), "unknown-clause", message, hint)
+    if reading.unsure("rules") or None in named:
         return
-    for promise in policy.promises:
-        kept = promise.clause in named | meant or promise.undecided
-        if not kept and not reading.unsure("promises", promise.clause):
-            message = f"no rule names the promise {quoted(promise.clause)}"
+    for clause in [promise.clause for promise in policy.promises if promise.clause in unkept - meant]:
+        if not reading.unsure("promises", clause, "undecided"):
+            message = f"no rule names the promise {quoted(clause)}"
             hint = "give it a rule, or write {says: …, undecided: …, owner: …}"
-            reading.report(reading.key("promises", promise.clause), "promise-without-rule", message, hint)
+            reading.report(reading.key("promises", clause), "promise-without-rule", message, hint)
 
 
 def _check_overlap(policy: Policy, reading: Reading) -> None:

@@ -7,13 +7,14 @@ or a number, and only in the one spelling that cannot be misread.
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from retentiond.policy.clocks import pattern_fault
 from retentiond.policy.model import Basis, Period
 from retentiond.policy.wording import nearest, quoted
 
@@ -135,13 +136,9 @@ def date_format(value: object) -> str:
     text = filled(value)
     if text in ("epoch s", "epoch ms", "iso"):
         return text
-    sample = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
-    try:
-        read = datetime.strptime(sample.strftime(text), text) if "%" in text else None  # noqa: DTZ007 - compared by its day
-    except ValueError:
-        read = None
-    if read is None or read.date() != sample.date():
-        message = f"{quoted(text)} is no form that fixes a day"
+    fault = pattern_fault(text)
+    if "%" not in text or fault:
+        message = f"{quoted(text)} is no form that fixes a day" + (f": {fault}" if fault and "%" in text else "")
         raise wrong("bad-format", message, 'expected epoch s, epoch ms, iso, or a pattern such as "%d.%m.%Y"')
     return text
 

@@ -7,7 +7,7 @@ them. A node that could not be read is a `BrokenNode`: already reported, and nev
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from retentiond.errors import Position, Problem
 from retentiond.policy.wording import quoted
@@ -24,18 +24,35 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
-    """A piece of text. `blank` where nothing was written; `quotes` is None where it is folded, escaped or a block."""
+    """
+    A piece of text. `blank` where nothing was written.
+
+    `quotes` is None where it is folded, escaped or a block; `written` is then how it stands in the file.
+    """
 
     position: Position
     text: str
     blank: bool = False
     quotes: int | None = None
+    written: str = ""
 
     def at(self, offset: int) -> Position:
         """The place of a character within the text, as exactly as the file's form lets us say it."""
-        if self.quotes is None:
-            return self.position
-        return Position(self.position.file, self.position.line, self.position.column + self.quotes + offset)
+        file, line, column = self.position.file, self.position.line, self.position.column
+        if self.quotes is not None:
+            return Position(file, line, column + self.quotes + offset)
+        places = [place for place, character in enumerate(self.written) if not character.isspace()]
+        if [self.written[place] for place in places] != [
+            character for character in self.text if not character.isspace()
+        ]:
+            return self.position  # escaped: characters of the text do not stand in the file as they are
+        before = sum(not character.isspace() for character in self.text[:offset])
+        ends = [*places, (places or [-1])[-1] + 1]
+        found = ends[min(before, len(places))]
+        lines = _LINE.split(self.written[:found])
+        if len(lines) == 1:
+            return Position(file, line, column + found)
+        return Position(file, line + len(lines) - 1, len(lines[-1]) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,22 +129,23 @@ class _Builder:
         self.documents = 0
         self.root: Node | None = None
         self.too_deep = False
+        self.last_scalar: object = None
 
     def build(self, text: str) -> tuple[Node, tuple[Problem, ...]]:
         from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415 - keeps `--help` light
 
         try:
             for event in _events(text):
-                self.take(event)
+                self.take(event, text)
                 if self.documents > 1 or self.too_deep:
                     break
         except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            place = Position(self.file, mark.line + 1, mark.column + 1) if mark else Position(self.file, 1, 1)
-            self.report(
-                place, "bad-yaml", f"not YAML: {_reason(error.problem, error.context)}", _yaml_hint(error.problem)
-            )
-            return BrokenNode(place), tuple(self.problems)
+            from retentiond.policy.yaml_faults import yaml_problem  # noqa: PLC0415 - only a mistake pays for it
+
+            opened = self.stack[-1].position if self.stack else None
+            problem = yaml_problem(error, text, self.file, self.last_scalar, opened)
+            self.problems.append(problem)
+            return BrokenNode(problem.position), tuple(self.problems)
         except (YAMLError, ValueError, RecursionError):
             self.report(Position(self.file, 1, 1), "bad-yaml", "not YAML")
             return BrokenNode(Position(self.file, 1, 1)), tuple(self.problems)
@@ -136,12 +154,14 @@ class _Builder:
         if self.root is None or (isinstance(self.root, ScalarNode) and self.root.blank):
             self.report(Position(self.file, 1, 1), "empty-file", "the file says nothing", "start with `version: 1`")
             return BrokenNode(Position(self.file, 1, 1)), tuple(self.problems)
+        if self.documents > 1 and isinstance(self.root, MappingNode):
+            self.root = replace(self.root, lost=True)  # what it lacks may stand in the other document
         return self.root, tuple(self.problems)
 
     def report(self, position: Position, code: str, message: str, hint: str = "") -> None:
         self.problems.append(Problem(position, code, message, hint))
 
-    def take(self, event: object) -> None:
+    def take(self, event: object, text: str) -> None:
         kind = type(event).__name__
         mark = event.start_mark  # type: ignore[attr-defined]
         position = Position(self.file, mark.line + 1, mark.column + 1)
@@ -150,10 +170,14 @@ class _Builder:
             if self.documents > 1:
                 self.report(position, "several-documents", "one file holds one policy", "split the file at `---`")
         elif kind == "ScalarEvent":
-            self.check_marks(event, position)
-            self.put(_scalar(event, position))
+            self.last_scalar = event
+            tagged = self.check_marks(event, position)
+            scalar = _scalar(event, position, text)
+            self.put(BrokenNode(position) if tagged and scalar.blank else scalar)
         elif kind == "AliasEvent":
-            self.report(position, "alias", "aliases are not allowed in a policy file", "write the value out")
+            self.report(
+                position, "alias", "aliases are not allowed in a policy file", "write the value out, or put * in quotes"
+            )
             self.put(BrokenNode(position))
         elif kind in ("MappingStartEvent", "SequenceStartEvent"):
             self.check_marks(event, position)
@@ -161,7 +185,8 @@ class _Builder:
         elif kind in ("MappingEndEvent", "SequenceEndEvent"):
             self.close()
 
-    def check_marks(self, event: object, position: Position) -> None:
+    def check_marks(self, event: object, position: Position) -> bool:
+        """Reports an anchor and a tag; true where there was one."""
         if event.anchor is not None:  # type: ignore[attr-defined]
             self.report(position, "anchor", "anchors are not allowed in a policy file", "write the value out")
         if (tag := event.tag) is not None:  # type: ignore[attr-defined]
@@ -169,6 +194,7 @@ class _Builder:
             self.report(
                 position, "tag", f"tags are not allowed in a policy file: {shown}", "every value is read as text"
             )
+        return event.anchor is not None or tag is not None  # type: ignore[attr-defined]
 
     def open(self, position: Position, *, mapping: bool) -> None:
         if len(self.stack) < DEEPEST:
@@ -223,34 +249,16 @@ def _events(text: str) -> Iterator[object]:
     yield from YAML(typ="safe", pure=True).parse(text)  # "safe" keeps no comments: a third faster than "rt"
 
 
-def _scalar(event: object, position: Position) -> ScalarNode:
-    text: str = event.value  # type: ignore[attr-defined]
-    quotes = 0 if event.style is None else 1  # type: ignore[attr-defined]
-    end = event.end_mark  # type: ignore[attr-defined]
-    one_line = end.line + 1 == position.line and end.column + 1 - position.column == len(text) + 2 * quotes
-    return ScalarNode(position, text, not quotes and text in _BLANK, quotes if one_line else None)
-
-
-def _reason(problem: str | None, context: str | None) -> str:
-    """The parser's complaint in one line of plain words."""
-    said = (problem or context or "unreadable").strip().splitlines()[0].strip()
-    return next((ours for theirs, ours in _OUR_WORDS.items() if theirs in said), said)
-
-
-def _yaml_hint(problem: str | None) -> str:
-    said = problem or ""
-    if "\\t" in said or "tab" in said:
-        return "indent with spaces"
-    return "put text that contains `: ` in quotes" if "mapping values" in said else ""
-
-
-_OUR_WORDS = {
-    "found character '\\t'": "a tab stands where only spaces may",
-    "mapping values are not allowed": "a second `: ` in one line, or a key at the wrong indentation",
-    "found unexpected end of stream": "a quote is never closed",
-    "expected ',' or ']'": "a `[` is never closed, or a comma is missing",
-    "expected ',' or '}'": "a `{` is never closed, or a comma is missing",
-    "expected <block end>": "the indentation does not fit the lines above",
-    "could not find expected ':'": "a key without `:`",
-    "expected the node content": "a value is missing",
-}
+def _scalar(event: object, position: Position, text: str) -> ScalarNode:
+    value: str = event.value  # type: ignore[attr-defined]
+    style: str | None = event.style  # type: ignore[attr-defined]
+    quotes = 0 if style is None else 1
+    start, end = event.start_mark, event.end_mark  # type: ignore[attr-defined]
+    if end.line + 1 == position.line and end.column + 1 - position.column == len(value) + 2 * quotes:
+        return ScalarNode(position, value, not quotes and value in _BLANK, quotes)
+    written = text[start.index : end.index]
+    # What is no character of the text is made a space: the quotes, or the first line of a block.
+    head = len(written.split("\n", 1)[0]) if style in ("|", ">") else quotes
+    tail = quotes if style in ("'", '"') else 0
+    inner = " " * head + written[head : len(written) - tail]
+    return ScalarNode(position, value, not quotes and value in _BLANK, None, inner)

@@ -214,7 +214,7 @@ def test_the_nearest_name_is_offered(run: Run) -> None:
         ("policy: ..\ncases: []\n", ["cases.yaml:1:9: no-policy"]),
         ("policy: [../shop.yaml]\ncases: []\n", ["cases.yaml:1:9: bad-type"]),
         ("policy: &a ../shop.yaml\ncases: []\n", ["cases.yaml:1:9: anchor"]),
-        ("policy: ../shop.yaml\ncases: [\n", ["cases.yaml:3:1: bad-yaml"]),
+        ("policy: ../shop.yaml\ncases: [\n", ["cases.yaml:2:8: bad-yaml"]),
     ],
 )
 def test_files_that_are_no_cases(run: Run, text: str, problems: list[str]) -> None:
@@ -286,6 +286,8 @@ def test_a_value_is_typed_by_its_use(where: Expression, text: str, value: object
 def test_what_the_record_says_of_a_column_comes_first() -> None:
     row = typed(Compare("=", Column("on"), Column("at")), held="true", marked="2020-01-01", at="17", on="01.02.2020")
     assert row == {"held": True, "marked": "2020-01-01", "at": 17, "on": "01.02.2020"}
+    for text, truth in {"no": False, "Yes": True, "off": False, "on": True, "0": 0, "perhaps": "perhaps"}.items():
+        assert typed(Compare("=", Column("on"), Column("at")), held=text)["held"] == truth
     assert typed_row({"a": None}, policy(A).record("r"), policy(A)) == {"a": None}
 
 
