@@ -9,7 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from retentiond.policy.document import SECTIONS, json_schema
+from retentiond.policy.document import SECTIONS
+from retentiond.policy.json_schema import json_schema
 
 HERE = Path(__file__).parent
 POLICIES = sorted((HERE.parents[2] / "policies").glob("*.yaml"))
@@ -73,6 +74,16 @@ def test_good_policies_pass(file: Path) -> None:
 )
 def test_editors_underline_the_same_shapes(name: str) -> None:
     assert errors(HERE / "broken" / f"{name}.yaml")
+
+
+def test_one_system_outside_may_stand_without_a_list() -> None:
+    schema = Draft202012Validator(json_schema())
+    document = as_editors_see_it(YAML(typ="safe", pure=True).load((HERE / "sample.yaml").read_text(encoding="utf-8")))
+    system = {"what": "paper files", "owner": "office"}
+    assert schema.is_valid({**document, "outside": system})
+    assert schema.is_valid({**document, "outside": [system, system]})
+    assert not schema.is_valid({**document, "outside": {"what": "paper files"}})
+    assert not schema.is_valid({**document, "outside": "paper files"})
 
 
 def test_every_key_of_the_language_is_there() -> None:
