@@ -27,6 +27,9 @@ _SPEAKABLE = (
 class MaskFailure(FailedError):  # noqa: N818 - a name of the contract between the rooms
     """A value cannot be masked; its row stays as it was and is set aside."""
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message, code="mask")
+
 
 @dataclass(frozen=True, slots=True)
 class MaskContext:

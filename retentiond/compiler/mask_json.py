@@ -30,7 +30,7 @@ def mask_document(method: Method, value: object, context: MaskContext, mask: Mas
         if isinstance(value, str) or isinstance(document, (dict, list)):
             for path, inner in method.inside:
                 document = _along(tuple(path.split(".")), document, inner, context, mask)
-            return _dump(document) if isinstance(value, str) else document
+            return document_text(document) if isinstance(value, str) else document
     except (ValueError, RecursionError):
         # Python's own message would quote the document.
         raise MaskFailure("`json` met a text that is no JSON document") from None
@@ -90,7 +90,8 @@ def _no_number(_name: str) -> NoReturn:
     raise ValueError("NaN and Infinity are no JSON")
 
 
-def _dump(document: object) -> str:
+def document_text(document: object) -> str:
+    """The document as compact JSON, keys in order."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         text.encode()

@@ -6,7 +6,7 @@ must be what was examined, or the chunk is rolled back.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from retentiond.catalog.model import Family as ColumnFamily
 from retentiond.compiler.key_sets import Key
-from retentiond.compiler.mask_context import MaskContext
+from retentiond.compiler.mask_context import MaskContext, MaskFailure
+from retentiond.compiler.mask_json import document_text
 from retentiond.compiler.masks import mask_value
 from retentiond.compiler.masks_sql import set_sql
 from retentiond.compiler.plan import ClockRead, Job, Masking, Relation, Step
@@ -156,8 +157,11 @@ def _look_at_children(step: Step, at: datetime, transaction: Transaction, family
     for edge in step.edges:
         if edge.enforced:
             continue
+        # The parent's own source is asked with what its driver gave; another one with what every driver takes.
+        own = edge.parent.startswith(f"{step.relation.source}.")
+        sent: Callable[[object], object] = (lambda value: value) if own else plain
         parents = [family.nodes[node] for node in going if node[0] == edge.parent]
-        values = {tuple(plain(parent[name]) for name in edge.parent_columns) for parent in parents}
+        values = {tuple(sent(parent[name]) for name in edge.parent_columns) for parent in parents}
         for piece in _batches(sorted((value for value in values if None not in value), key=str)):
             statement = children_statement(step, edge, at, piece, (), lock=False)
             for row in transaction.session.read(step.relation.source, statement):
@@ -284,5 +288,12 @@ def _masked(job: Job, candidate: Candidate, computed: Mapping[str, Any], key: by
             random=secrets.token_bytes,
             nullable=column.nullable,
         )
-        row[f"new_{name}"] = mask_value(method, candidate.extra[name], context)
+        try:
+            masked = mask_value(method, candidate.extra[name], context)
+            # PostgreSQL's driver hands documents over, and takes none back.
+            row[f"new_{name}"] = document_text(masked) if isinstance(masked, (dict, list)) else masked
+        except MaskFailure as failure:
+            raise MaskFailure(f"{relation.label}.{name}: {failure.message}") from None
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:  # its words may hold the value
+            raise MaskFailure(f"{relation.label}.{name}: {type(error).__name__}") from None
     return row

@@ -98,6 +98,16 @@ def _values(family: Family, edge: Edge, nodes: Sequence[Node]) -> dict[Key, list
     return found
 
 
+def _sent(family: Family, edge: Edge, step: Step, above: Mapping[Key, list[Node]]) -> list[Key]:
+    """
+    The parent values as the child's source is asked for them: its own as its driver gave them – UUIDs and bytes are no
+    text to it – and another source's plain.
+    """
+    if not edge.parent.startswith(f"{step.relation.source}."):
+        return list(above)
+    return [tuple(family.nodes[nodes[0]][name] for name in edge.parent_columns) for nodes in above.values()]
+
+
 def _pieces(values: Mapping[Key, list[Node]], size: int) -> Iterator[list[tuple[Key, list[Node]]]]:
     items = sorted(values.items(), key=lambda item: str(item[0]))
     for start in range(0, len(items), size):
@@ -114,9 +124,15 @@ def _children(
     above: dict[Key, list[Node]],
 ) -> set[Node]:
     label, extra = step.relation.label, needed_columns(job, step.relation.label)
-    statement = children_statement(step, edge, at, list(above), extra, lock=transaction.writes)
-    width = len(step.relation.key)
+    values, width = _sent(family, edge, step, above), len(step.relation.key)
+    statement = children_statement(step, edge, at, values, extra, lock=transaction.writes)
     rows = transaction.fetch(step.relation.source, statement)
+    if transaction.writes and rows and _rests_on_others(step):
+        # What stood beside the rows when their lock was asked for may have changed before it was got.
+        for floor in step.keepers.floors:
+            transaction.lock_related(floor.clock, step.relation, at, [tuple(row[:width]) for row in rows])
+        statement = children_statement(step, edge, at, values, extra, lock=False)
+        rows = transaction.fetch(step.relation.source, statement)
     parents = _Parents(above)
     found = [parents.of(tuple(map(plain, row[width : width + len(edge.child_columns)]))) for row in rows]
     if None in found:  # asked again with fewer parents, until there is but one it can be
@@ -124,6 +140,7 @@ def _children(
         halves = (dict(items[: len(items) // 2]), dict(items[len(items) // 2 :]))
         return set().union(*(_children(job, step, edge, at, transaction, family, half) for half in halves))
     crossing, new = Crossing(transaction, at), set()
+    transaction.crossings.append((label, crossing))
     for row, row_parents in zip(rows, found, strict=True):
         cells = iter(row)
         node = (label, tuple(next(cells) for _ in step.relation.key))
@@ -163,6 +180,12 @@ class _Parents:
 
 def _folded(values: Key) -> Key:
     return tuple(str(value).casefold().rstrip() for value in values)
+
+
+def _rests_on_others(step: Step) -> bool:
+    """True where a floor's clock stands in other rows of the same source, on an engine that locks row by row."""
+    related = any(floor.clock.hops and floor.clock.local for floor in step.keepers.floors)
+    return related and step.relation.dialect != "sqlite"
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,8 +144,13 @@ class Rival:
 
     @property
     def came_first(self) -> bool:
-        """True where its change was committed before ours."""
+        """True where its change was committed before retentiond went on."""
         return not self.waited and not self.refused
+
+    @property
+    def took_effect(self) -> bool:
+        """True where it changed something: it came first, or won where both waited for each other."""
+        return not self.refused and all(self.changed)
 
     def _act(self) -> None:
         with self._connection as connection:
