@@ -19,7 +19,8 @@ from tests.unit.compiler.catalogs import catalog, table
 PERSON = (
     "id integer, code text(10) not null, name text(40), email text(60) not null, born date, left_on date, epoch integer"
     ", said text(40), level integer, hold boolean, flag text(5), done_nn timestamp not null"
-    ", changed timestamp on update, full text generated, company_id integer, photo bytea, span interval, key uuid, short text(4)"
+    ", changed timestamp on update"
+    ", full text generated, company_id integer, photo bytea, span interval, key uuid, short text(4)"
 )
 
 
