@@ -3,6 +3,8 @@ Logs that cannot carry a row's value: one stream to stderr, for our events and f
 
 Our events have a fixed name and fields from one list. Of an exception only its type and code are written. Of a
 library's line the template is written, with numbers, but with texts only where the library never sees a row.
+
+structlog is imported by the first who logs: it takes longer than many a command, and most commands write no line.
 """
 
 import contextlib
@@ -11,16 +13,18 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from enum import Enum
+from functools import partial
 from pathlib import PurePath
-from typing import TextIO
-
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from typing import TYPE_CHECKING, TextIO
 
 from retentiond.errors import RetentiondError
+
+if TYPE_CHECKING:
+    import structlog
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 # Every field an event may have. None of them may ever hold what stood in a row.
 FIELDS = frozenset(
@@ -75,7 +79,7 @@ class OnlyKnownFields:
     def __init__(self, *, strict: bool) -> None:
         self.strict = strict
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    def __call__(self, _logger: "WrappedLogger", _method: str, event: "EventDict") -> "EventDict":
         """The event without unknown fields; UnsafeEventError where strict."""
         name = str(event.get("event", ""))
         dropped = []
@@ -140,7 +144,7 @@ class ErrorsWithoutValues:
     def __init__(self, *, debug: bool) -> None:
         self.debug = debug
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    def __call__(self, _logger: "WrappedLogger", _method: str, event: "EventDict") -> "EventDict":
         """The event with fields in place of the exception."""
         given = event.pop("exc_info", None)
         error = given if isinstance(given, BaseException) else sys.exc_info()[1] if given is True else None
@@ -232,31 +236,12 @@ def configure_logs(
     stream = stream if stream is not None else sys.stderr
     json = json if json is not None else not stream.isatty()
     debug = debug if debug is not None else bool(os.environ.get("RETENTIOND_DEBUG"))
-    shared: list[Processor] = [
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        ErrorsWithoutValues(debug=debug),
-    ]
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.contextvars.merge_contextvars,
-            *shared,
-            OnlyKnownFields(strict=strict),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
+    # Whoever has imported structlog may log without asking us again.
+    _waiting[:] = [partial(_configure_structlog, strict=strict, debug=debug)]
+    if "structlog" in sys.modules:
+        _configure_now()
     handler = _Handler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(stream, json=json)],
-        )
-    )
+    handler.setFormatter(_LateFormatter(partial(_formatter, stream, json=json, debug=debug)))
     root = logging.getLogger()
     for old in root.handlers[:]:
         if isinstance(old, _Handler):
@@ -268,7 +253,69 @@ def configure_logs(
     _refuse_echo()
 
 
-def _renderer(stream: TextIO, *, json: bool) -> Processor:
+_waiting: list[Callable[[], None]] = []  # what is left to do once structlog is there
+
+
+def _configure_now() -> None:
+    while _waiting:
+        _waiting.pop()()
+
+
+def _shared(*, debug: bool) -> "list[Processor]":
+    """What our events and the lines of libraries go through alike."""
+    import structlog  # noqa: PLC0415 - see above
+
+    return [
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ErrorsWithoutValues(debug=debug),
+    ]
+
+
+def _configure_structlog(*, strict: bool, debug: bool) -> None:
+    import structlog  # noqa: PLC0415 - see above
+
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            *_shared(debug=debug),
+            OnlyKnownFields(strict=strict),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _formatter(stream: TextIO, *, json: bool, debug: bool) -> logging.Formatter:
+    import structlog  # noqa: PLC0415 - see above
+
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_shared(debug=debug),
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(stream, json=json)],
+    )
+
+
+class _LateFormatter(logging.Formatter):
+    """A formatter that is made when the first line is written."""
+
+    def __init__(self, make: Callable[[], logging.Formatter]) -> None:
+        super().__init__()
+        self._make = make
+        self._made: logging.Formatter | None = None
+
+    def format(self, record: logging.LogRecord) -> str:
+        if self._made is None:
+            self._made = self._make()
+        return self._made.format(record)
+
+
+def _renderer(stream: TextIO, *, json: bool) -> "Processor":
+    import structlog  # noqa: PLC0415 - see above
+
     if json:
         return structlog.processors.JSONRenderer(ensure_ascii=False)
     return structlog.dev.ConsoleRenderer(
@@ -283,7 +330,10 @@ def _refuse_echo() -> None:
         logger.addHandler(logging.NullHandler())
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+def get_logger(name: str) -> "structlog.stdlib.BoundLogger":
     """The logger of a module; call it with an event in plain words and fields from FIELDS."""
+    import structlog  # noqa: PLC0415 - see above
+
+    _configure_now()
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger

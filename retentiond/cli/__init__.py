@@ -5,6 +5,7 @@ One module per command family. A module is imported when its command is called, 
 validation – inside the command: `--help` and completion answer at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,4 +17,6 @@ __all__ = ["main", "program"]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Never returns: the process ends with the exit code that the contract gives to what happened."""
+    # Foreign code that other packages bring for pydantic has no business here, and looking for it takes time.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(carry(lambda: program.main(arguments, prog_name="retentiond", standalone_mode=False)))

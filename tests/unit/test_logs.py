@@ -5,6 +5,8 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -220,6 +222,35 @@ def test_configuring_twice_writes_each_line_once(stream: io.StringIO) -> None:
     configure_logs("INFO", stream=stream)
     get_logger("x").info("chunk committed")
     assert len(lines(stream)) == 1
+
+
+IN_A_PROCESS_OF_ITS_OWN = """
+import logging, sys
+from retentiond.cli import main
+from retentiond.logs import configure_logs, get_logger
+try:
+    main(["validate", "--offline", sys.argv[1]])
+except SystemExit as end:
+    assert end.code == 0, end.code
+print(*sorted({"structlog", "rich", "asyncio", "sqlalchemy"} & set(sys.modules)))
+logging.getLogger("somebody").warning("no more than %s", "canary")
+get_logger("us").warning("chunk committed", rows=7)
+"""
+
+
+def test_structlog_is_there_when_somebody_logs_and_not_before() -> None:
+    policy = PACKAGE.parent / "tests/unit/policy/sample.yaml"
+    command = [sys.executable, "-c", IN_A_PROCESS_OF_ITS_OWN, str(policy)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1:] == [""]
+    library, ours = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert library["event"] == "no more than <str>"
+    assert (ours["event"], ours["rows"], ours["level"]) == ("chunk committed", 7, "warning")
+
+
+def test_nobody_else_asks_structlog() -> None:
+    modules = [path for path in PACKAGE.rglob("*.py") if path.name != "logs.py"]
+    assert not [str(path) for path in modules if "import structlog" in path.read_text(encoding="utf-8")]
 
 
 PACKAGE = Path(logs.__file__).parent
