@@ -29,7 +29,9 @@ def anonymous_complaints(action: Action, record: Record, table: Table) -> Iterat
     said = {*(name for name, _ in action.methods), *action.leave, *key, record.marker, record.held}
     linked = {record.subject_column, *(link.column for link in record.belongs_to)}
     unsaid = [column.name for column in table.columns if column.name not in said | linked]
-    if unsaid:
+    # A name that no column has is another's problem, and may be meant for one of these.
+    misnamed = any(name is not None and table.column(name) is None for name in said | linked)
+    if unsaid and not misnamed:
         yield (
             None,
             Complaint(
@@ -45,6 +47,8 @@ def _links(action: Action, record: Record, table: Table) -> Iterator[tuple[str |
     methods = dict(action.methods)
     columns = [record.subject_column, *(link.column for link in record.belongs_to)]
     for name in dict.fromkeys(column for column in columns if column is not None):
+        if table.column(name) is None:
+            continue
         if table.primary_key == (name,) or (not table.primary_key and record.key == (name,)):
             continue
         method = methods.get(name)

@@ -135,12 +135,10 @@ class _Check:
 
     def _marker(self) -> Iterator[Complaint]:
         name = self.record.marker
-        if name is None:
+        column = self.table.column(name) if name else None
+        if column is None:  # a marker that is not there is said of the record, once for all its rules
             return
-        column = self.table.column(name)
-        if column is None:
-            yield self._unknown(name)
-        elif column.family not in _MARKERS or not (column.nullable or column.family is Family.BOOLEAN):
+        if column.family not in _MARKERS or not (column.nullable or column.family is Family.BOOLEAN):
             kind = f"{column.type}{'' if column.nullable else ' NOT NULL'}"
             yield Complaint("bad-marker", f"marker {name} is {kind}, not a nullable timestamp or a boolean")
         elif column.on_update or column.generated:

@@ -237,7 +237,7 @@ def test_what_sql_cannot_see_needs_a_marker(column: str, method: Method) -> None
 
 @pytest.mark.parametrize(
     ("marker", "code"),
-    [("nowhere", "unknown-column"), ("name", "bad-marker"), ("left_at", "clock-changed"), ("hold", "hold-changed")],
+    [("name", "bad-marker"), ("left_at", "clock-changed"), ("hold", "hold-changed")],
 )
 def test_bad_markers(marker: str, code: str) -> None:
     assert errors(check({"code": EMPTY}, record=replace(RECORD, marker=marker))) == [code]
@@ -268,6 +268,16 @@ def test_each_column_is_decided_upon() -> None:
     assert problem.code == "column-undecided"
     assert f"{LEFT[0]} and {LEFT[1]}" in problem.message
     assert f"leave: [{', '.join([*LEFT[2:], *LEFT[:2]])}]" in problem.hint
+
+
+def test_a_misspelt_column_is_one_problem() -> None:
+    misspelt = {"nmae": EMPTY, "email": Method("random"), "company_id": EMPTY}
+    assert errors(check(misspelt, verb="anonymise", leave=LEFT)) == ["unknown-column"]
+    assert errors(check(ANONYMISED, verb="anonymise", leave=[*LEFT[1:], "nowhere"])) == ["unknown-column"]
+    # Said of the record, once for all its rules.
+    assert check(ANONYMISED, verb="anonymise", leave=LEFT, record=replace(RECORD, marker="nowhere")) == []
+    strange = replace(RECORD, subject_column="nowhere", belongs_to=(Link("company", "elsewhere"),))
+    assert check(ANONYMISED, verb="anonymise", leave=LEFT, record=strange) == []
 
 
 @pytest.mark.parametrize(
