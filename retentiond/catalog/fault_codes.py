@@ -16,7 +16,7 @@ class Meaning:
     lost: bool = False
 
 
-_GRANTS = "`retentiond prepare SOURCE --print` shows the least grants"
+_GRANTS = "docs/running.md lists the rights that each kind of rule needs"
 
 UNKNOWN = Meaning("failed", "the database refused the statement", "look the code up in the database's manual")
 BUSY = Meaning("transient", "another session holds the lock")

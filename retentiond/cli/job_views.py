@@ -21,7 +21,7 @@ _COUNTS = (
 CSV_FIELDS = (
     *("at", "dry_run", "policy", "rule", "source", "record", "table", "action", "cutoff", "cutoffs"),
     *("due", "held", "floored", "not_started", "suspect", "total", "oldest_due", "counted_at", "estimated"),
-    *("cascade", "guard", "approval", "done", "set_aside", "failed", "seconds"),
+    *("cascade", "guard", "guard_message", "approval", "done", "set_aside", "failed", "seconds"),
 )
 
 
@@ -70,7 +70,7 @@ def remarks(reports: Sequence[JobReport]) -> list[str]:
         if report.failed:
             lines.append(f"{name_of(report)}: failed: {report.failed.code}: {report.failed.message}")
         if report.guard != "ok":
-            lines.append(f"{name_of(report)}: stopped by the guard {report.guard}")
+            lines.append(f"{name_of(report)}: stopped by the guard {report.guard}: {report.guard_message}")
         if report.approval == "missing":
             lines.append(f"{name_of(report)}: waits for approval")
     return lines

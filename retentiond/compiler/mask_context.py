@@ -34,8 +34,8 @@ class MaskFailure(FailedError):  # noqa: N818 - a name of the contract between t
 @dataclass(frozen=True, slots=True)
 class MaskContext:
     """
-    The column (`family`, `length` in characters, `nullable`), the token `key` with its `scope` (source, table,
-    column: equal values in different scopes get different tokens), and a source of `random` bytes.
+    The column (`family`, `length` in characters, `nullable`), the token `key` with its `scope` (the policy:
+    equal values in different scopes get different tokens), and a source of `random` bytes.
     """
 
     family: Family

@@ -26,7 +26,8 @@ class JobReport:
     """
     One job's counts at `at`. `due` … `total` are None where they were not counted.
 
-    `cascade` maps source.table to the rows that went (in a dry run: would go) with the job's own rows.
+    `guard` is `ok` or the name of what stopped the job, `guard_message` then what to do about it. `cascade` maps
+    source.table to the rows that went (in a dry run: would go) with the job's own rows.
     """
 
     policy: str
@@ -50,6 +51,7 @@ class JobReport:
     estimated: bool = False
     cascade: Mapping[str, int] = field(default_factory=dict)
     guard: str = "ok"
+    guard_message: str = ""
     approval: str = "not needed"
     done: int = 0
     set_aside: int = 0
@@ -83,6 +85,7 @@ class JobReport:
             "estimated": self.estimated,
             "cascade": dict(sorted(self.cascade.items())),
             "guard": self.guard,
+            "guard_message": self.guard_message,
             "approval": self.approval,
             "done": self.done,
             "set_aside": self.set_aside,

@@ -20,7 +20,7 @@ from retentiond.engine.report import Failure, JobReport
 from retentiond.engine.retry import is_locked, retried
 from retentiond.engine.session import Session
 from retentiond.engine.sources import Sources
-from retentiond.errors import EvidenceError, FailedError, RetentiondError, TransientError
+from retentiond.errors import EvidenceError, FailedError, RefusedError, RetentiondError, TransientError
 from retentiond.policy.calendar import Kind, before_bound
 from retentiond.state import values as state
 from retentiond.state.store import Store
@@ -92,8 +92,10 @@ class _Run:
         self._done = 0
         self._cascade: dict[str, int] = {}
         self._aside = 0
+        self._counted_due = 0
         self._locked = 0
         self._failure: Failure | None = None
+        self._refusal: RefusedError | None = None
         self._run_id = ""
         self._chunks = 0
 
@@ -108,6 +110,8 @@ class _Run:
                     self._walk(session)
         except EvidenceError:
             raise
+        except RefusedError as error:
+            self._refusal = error
         except RetentiondError as error:
             self._failure = Failure(error.code or "failed", str(error))
         else:
@@ -135,11 +139,13 @@ class _Run:
         """Every chunk of rows that may be due; what the chunks find replaces what SQL could only guess."""
         job, tally = self._job, self._tally
         assert tally is not None
+        key = self._key()
         expected = tally.due + tally.held + tally.floored if job.expiry.local else tally.total
+        self._counted_due = tally.due
         if walks(job):
             tally.held = tally.floored = 0
         tally.due, counted_oldest, tally.oldest_due = 0, tally.oldest_due, None
-        workshop = Workshop(job, self._at, session, self._key(), self._sources.chunk_rows(job.source))
+        workshop = Workshop(job, self._at, session, key, self._sources.chunk_rows(job.source))
         looked_at = 0
         for keys in pages(job, self._at, session, workshop.batch):
             for result in self._chunk(workshop, keys, patient=True):
@@ -208,11 +214,14 @@ class _Run:
             failed=self._failure,
             seconds=seconds,
         )
+        if self._refusal:
+            report = replace(report, guard=self._refusal.code or "refused", guard_message=str(self._refusal))
         if tally is None:
             return report
+        found = tally.due + self._aside
         return replace(
             report,
-            due=tally.due + self._aside,
+            due=max(found, self._counted_due) if self._failure else found,
             held=tally.held,
             floored=tally.floored,
             not_started=tally.not_started,
@@ -265,6 +274,8 @@ class _Run:
             counted_at=report.counted_at,
         )
         failed = state.Failure(report.failed.code, report.failed.message) if report.failed else None
+        if report.guard != "ok":
+            failed = state.Failure(report.guard, report.guard_message)
         outcome: state.FinalOutcome = "failed" if failed else "done"
         self._store.runs.finish(self._run_id, outcome, now=now(), counts=counts, failed=failed)
 
