@@ -253,7 +253,7 @@ def test_a_missing_right_is_a_failure_with_a_hint(
     finally:
         carry_out(url, *cleaning)
     assert error.code in ("42501", "1142")
-    assert "prepare" in error.hint
+    assert "rights" in error.hint
 
 
 @pytest.mark.postgresql
