@@ -77,7 +77,7 @@ def destroy(
     own = {candidate.key: candidate for candidate in due}
     for wave in waves(job, family, going):
         step = steps.get(wave.label)
-        if wave.unlink and step is not None:
+        if wave.circular and step is not None:
             _unlink(transaction, step, wave.keys, wave.unlink)
             continue
         chosen = [own[key] for key in wave.keys if wave.label == family.own and key in own]
@@ -210,10 +210,9 @@ def _delete_others(at: datetime, transaction: Transaction, step: Step, keys: Seq
 
 def _unlink(transaction: Transaction, step: Step, keys: Sequence[Key], columns: Sequence[str]) -> None:
     source = step.relation.source
-    if step.relation.dialect == "sqlite":
+    if step.relation.dialect == "sqlite":  # here even a circle of columns that are NOT NULL can go
         transaction.execute(source, sa.text(_SQLITE_DEFER))
-        return
-    for piece in _batches(keys):
+    for piece in _batches(keys if columns else ()):
         transaction.execute(source, unlink_statement(step, piece, columns))
 
 

@@ -28,6 +28,7 @@ class Family:
     loops: set[Node] = field(default_factory=set)  # rows that refer to themselves
     nodes: dict[Node, dict[str, Any]] = field(default_factory=dict, repr=False)
     parents: dict[Node, set[Node]] = field(default_factory=dict, repr=False)
+    bound: dict[Node, set[Node]] = field(default_factory=dict, repr=False)  # by references that cannot be emptied
     kept: dict[Node, str] = field(default_factory=dict)
 
     def kept_roots(self) -> dict[Node, str]:
@@ -139,7 +140,7 @@ def _children(
         items = list(above.items())
         halves = (dict(items[: len(items) // 2]), dict(items[len(items) // 2 :]))
         return set().union(*(_children(job, step, edge, at, transaction, family, half) for half in halves))
-    crossing, new = Crossing(transaction, at), set()
+    crossing, new, emptiable = Crossing(transaction, at), set(), _emptiable(step, edge)
     transaction.crossings.append((label, crossing))
     for row, row_parents in zip(rows, found, strict=True):
         cells = iter(row)
@@ -153,7 +154,10 @@ def _children(
             family.nodes[node] = dict(zip(extra, cells, strict=True))
         if held or floored:
             family.kept[node] = "held" if held else "floored"
-        family.parents.setdefault(node, set()).update(parent for parent in row_parents or () if parent != node)
+        others = {parent for parent in row_parents or () if parent != node}
+        family.parents.setdefault(node, set()).update(others)
+        if not emptiable:
+            family.bound.setdefault(node, set()).update(others)
         if node in (row_parents or ()):
             family.loops.add(node)
     for key in crossing.floored():
@@ -190,11 +194,15 @@ def _rests_on_others(step: Step) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """Rows of one table that can go together. `unlink` names columns to empty first, where rows refer in a circle."""
+    """
+    Rows of one table that can go together; or, where they refer to each other in a `circular` way, that stay for now
+    and have the columns `unlink` emptied.
+    """
 
     label: str
     keys: tuple[Key, ...]
     unlink: tuple[str, ...] = ()
+    circular: bool = False
 
 
 def waves(job: Job, family: Family, going: set[Node]) -> Iterator[Wave]:
@@ -205,36 +213,37 @@ def waves(job: Job, family: Family, going: set[Node]) -> Iterator[Wave]:
             if keys := _keys(going, label):
                 yield Wave(label, keys)
         return
-    left = set(going)
-    if looped := family.loops & going:
-        # InnoDB refuses to delete a row that refers to itself.
-        yield from _emptied(job, looped)
+    left, parents = set(going), family.parents
+    # InnoDB refuses to delete a row that refers to itself.
+    yield from _emptied(job, family.loops & going, ("mariadb", "mysql"))
     while left:
-        referred = {parent for node in left for parent in family.parents.get(node, ())} & left
-        free = left - referred
-        if not free:
-            yield from _unlinked(job, left, order)
-            return
+        free = left - {parent for node in left for parent in parents.get(node, ())}
+        if not free and parents is not family.bound:
+            yield from _emptied(job, left)
+            parents = family.bound
+            continue
+        free = free or left  # a circle of references that cannot be empty: its tables' rows at once, or not at all
         for label in order:
             if keys := _keys(free, label):
                 yield Wave(label, keys)
-        left = referred
+        left -= free
 
 
-def _unlinked(job: Job, left: set[Node], order: Sequence[str]) -> Iterator[Wave]:
-    """Rows that refer to each other in a circle: their nullable references are emptied, then they go."""
-    yield from _emptied(job, left)
-    for label in order:
-        if keys := _keys(left, label):
-            yield Wave(label, keys)
-
-
-def _emptied(job: Job, nodes: set[Node]) -> Iterator[Wave]:
-    """What empties the nullable references of these rows."""
+def _emptied(job: Job, nodes: set[Node], dialects: Sequence[str] = ()) -> Iterator[Wave]:
+    """What empties the references of these rows, as far as they may be NULL; `dialects` limits it to some engines."""
     for step in {step.relation.label: step for step in job.cascade}.values():
-        names = {name for edge in step.edges for name in edge.child_columns if step.relation.column(name).nullable}
-        if names and (keys := _keys(nodes, step.relation.label)):
-            yield Wave(step.relation.label, keys, tuple(sorted(names)))
+        if dialects and step.relation.dialect not in dialects:
+            continue
+        names = {name for edge in step.edges for name in _emptiable(step, edge)}
+        keys = _keys(nodes, step.relation.label)
+        if keys and (names or step.relation.dialect == "sqlite"):
+            yield Wave(step.relation.label, keys, tuple(sorted(names)), circular=True)
+
+
+def _emptiable(step: Step, edge: Edge) -> tuple[str, ...]:
+    """The columns of a reference that can be emptied: it then refers to nothing."""
+    columns = [step.relation.column(name) for name in edge.child_columns if name not in step.relation.key]
+    return tuple(column.name for column in columns if column.nullable and not column.generated)
 
 
 def _keys(nodes: set[Node], label: str) -> tuple[Key, ...]:
