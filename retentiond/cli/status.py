@@ -50,6 +50,13 @@ def status_command(options: Options, form: str) -> None:
                 click.echo(f"{job.policy}/{job.rule}@{job.source}: {failed.code}: {failed.message}")
 
 
+def left(history: JobHistory, counts: Counts | None) -> int | None:
+    """The backlog as last counted: what was due, less what the run that counted it did."""
+    if counts is None or counts.due is None:
+        return None
+    return max(counts.due - history.last.done, 0) if counts == history.last.counts else counts.due
+
+
 def _row(history: JobHistory, counts: Counts | None, zone: ZoneInfo) -> tuple[str, ...]:
     last, good = history.last, history.last_success
     return (
@@ -60,7 +67,8 @@ def _row(history: JobHistory, counts: Counts | None, zone: ZoneInfo) -> tuple[st
         counted(last.done),
         shown(good.started_at, zone) if good else NOTHING,
         NOTHING,
-        *(counted(number) for number in ((counts.due, counts.held, counts.suspect) if counts else (None, None, None))),
+        counted(left(history, counts)),
+        *(counted(number) for number in ((counts.held, counts.suspect) if counts else (None, None))),
         shown(counts.counted_at, zone) if counts else NOTHING,
     )
 
@@ -77,7 +85,7 @@ def _as_json(history: JobHistory, counts: Counts | None) -> dict[str, object]:
         "last_run": _run(history.last),
         "last_success": _run(history.last_success) if history.last_success else None,
         "next_run": None,
-        "due": counts.due if counts else None,
+        "due": left(history, counts),
         "held": counts.held if counts else None,
         "floored": counts.floored if counts else None,
         "not_started": counts.not_started if counts else None,

@@ -26,18 +26,18 @@ class _Reached(dict[str, Catalog]):
 
 
 class Binding:
-    """The tables behind the records of all policies, by source. `unreachable` names sources without a catalog."""
+    """The tables behind the records of all policies, by source. `others` are sources without a catalog."""
 
     def __init__(
         self,
         policies: tuple[Policy, ...],
         catalogs: Mapping[str, Catalog],
-        unreachable: Collection[str],
+        others: Collection[str],
         findings: Findings,
     ) -> None:
         self.policies = policies
         self.catalogs = _Reached(catalogs)
-        self._known = sorted({*catalogs, *unreachable})
+        self._known = sorted({*catalogs, *others})
         self._findings = findings
         self._sources: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._bound: dict[tuple[str, str], list[tuple[Policy, Record]]] | None = None
@@ -108,7 +108,11 @@ class Binding:
     ) -> None:
         """Notes why rows of a table cannot be changed safely."""
         for code, message, hint in target_problems(table, key):
-            self._findings.error(policy, path, code, f"{source}.{self.catalogs[source].short(table)} {message}", hint)
+            place = (*path[:-1], "key") if code in ("key-not-unique", "key-nullable", "key-unknown") else path
+            label = f"{source}.{self.catalogs[source].short(table)}"
+            self._findings.error(
+                policy, place, code.replace("key-unknown", "unknown-column"), f"{label} {message}", hint
+            )
 
     def check_column(self, policy: Policy, path: tuple[str | int, ...], source: str, table: Table, name: str) -> bool:
         """True where the column exists; else a problem is noted."""
@@ -159,7 +163,7 @@ def _key_problems(table: Table, key: tuple[str, ...]) -> list[tuple[str, str, st
     unknown = [name for name in key if table.column(name) is None]
     if unknown:
         known = [column.name for column in table.columns]
-        return [("unknown-column", f"has no column {unknown[0]} for its key", nearest(unknown[0], known, "columns"))]
+        return [("key-unknown", f"has no column {unknown[0]} for its key", nearest(unknown[0], known, "columns"))]
     problems = []
     if not table.is_unique(key):
         hint = "a unique index over exactly these columns is needed"

@@ -1,6 +1,6 @@
 """Policies and live schemas become one plan, or all their problems at once. Pure: no connection, no clock."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -12,6 +12,7 @@ from retentiond.compiler.clocks import ClockCompiler
 from retentiond.compiler.conditions_sql import type_problems
 from retentiond.compiler.digest import job_digest, plan_digest
 from retentiond.compiler.findings import Findings
+from retentiond.compiler.links import key_column
 from retentiond.compiler.mask_checks import check_action
 from retentiond.compiler.plan import BlockedJob, Expiry, Floor, Job, Keepers, Masking, Plan, Relation, Step
 from retentiond.compiler.triggers import with_partitions
@@ -32,15 +33,17 @@ def compile_plan(
     policies: tuple[Policy, ...],
     catalogs: Mapping[str, Catalog],
     unreachable: Mapping[str, RetentiondError] = MappingProxyType({}),
+    known: Collection[str] = (),
 ) -> Compilation:
     """
-    The plan of all policies on the sources of `catalogs`. A job that rests on an `unreachable` source is blocked.
+    The plan of all policies on the sources of `catalogs`. A job that rests on an `unreachable` source is blocked;
+    `known` are all sources there are, for the nearest name to one that is not.
 
     Raises:
         PolicyError: with every problem of every policy, each with its place in the file.
     """
     findings = Findings()
-    binding = Binding(policies, catalogs, tuple(unreachable), findings)
+    binding = Binding(policies, catalogs, (*unreachable, *known), findings)
     planned = [job for policy in policies for job in _PolicyCompiler(policy, binding, unreachable, findings).jobs()]
     jobs = [job for job in planned if isinstance(job, Job)]
     _check_overlap_between_policies(policies, jobs, findings)
@@ -96,11 +99,26 @@ class _PolicyCompiler:
                 continue
             table = self._binding.table(record, source)
             assert table is not None
+            self._check_links(record, source)
             for key, columns in named.items():
                 for column in columns:
                     place = ("records", record.name, key, column or "")
                     if column and self._binding.check_column(self._policy, place, source, table, column):
                         self._check_held(record, source, table, key, column)
+
+    def _check_links(self, record: Record, source: str) -> None:
+        """Notes links to a column of the parent that is not there or may hold a value twice."""
+        for link in record.belongs_to:
+            parent = self._policy.record(link.record)
+            for parent_source in self._binding.related_sources(record, source, parent):
+                table = self._binding.table(parent, parent_source) if parent_source in self._binding.catalogs else None
+                place = ("records", record.name, "belongs_to", link.record)
+                named = link.references
+                if table is None or (
+                    named and not self._binding.check_column(self._policy, place, parent_source, table, named)
+                ):
+                    continue
+                key_column(link, record.name, [table], self._policy, self._findings)
 
     def _check_held(self, record: Record, source: str, table: Table, key: str, column: str) -> None:
         found = table.column(column)
@@ -118,6 +136,8 @@ class _PolicyCompiler:
         if table is None or relation is None:
             return None
         expiry = self._expiry(rule, record, source, relation)
+        for index, column in enumerate(rule.columns):
+            self._binding.check_column(self._policy, ("rules", rule.index, "columns", index), source, table, column)
         if rule.has_job:
             self._binding.check_target(self._policy, ("records", record.name, "table"), source, table, relation.key)
         if rule.action.masks:

@@ -74,5 +74,5 @@ def compile_workspace(policies: tuple[Policy, ...], sources: Sources) -> Workspa
     patterns = {pattern for policy in policies for record in policy.records for pattern in record.sources}
     named = [name for name in sources.names if any(fnmatchcase(name, pattern) for pattern in patterns)]
     catalogs, unreachable = sources.catalogs(named)
-    compilation = compile_plan(policies, catalogs, unreachable)
+    compilation = compile_plan(policies, catalogs, unreachable, sources.names)
     return Workspace(policies, catalogs, compilation.plan, compilation.warnings, unreachable)

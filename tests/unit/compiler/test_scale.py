@@ -89,9 +89,9 @@ def test_a_large_catalog_compiles_in_time(shape: str, kind: Callable[[str], str]
     assert len(known.tables) > TABLES
     assert sum(len(one.foreign_keys) for one in known.tables.values()) == TABLES * KEYS_EACH
     loaded = load_policy_text(kind(shape))
-    started = time.perf_counter()
+    started = time.process_time()
     plan = compile_plan((loaded,), {"crm": known}).plan
-    took = time.perf_counter() - started
+    took = time.process_time() - started
     assert took < SECONDS, f"{took:.1f} s"
     first = plan.ready[0]
     assert len(first.cascade) == TABLES - 1
@@ -109,8 +109,8 @@ def test_unrelated_tables_cost_nothing() -> None:
     more = catalog("crm", *known.tables.values(), mine)
     few = catalog("crm", mine)
     loaded = load_policy_text(text)
-    started = time.perf_counter()
+    started = time.process_time()
     plan = compile_plan((loaded,), {"crm": more}).plan
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert plan.digest == compile_plan((loaded,), {"crm": few}).plan.digest
     assert column("id integer").family == mine.columns[0].family
