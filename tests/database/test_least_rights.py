@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -146,7 +147,7 @@ def test_these_rights_are_enough_and_none_is_too_much(
             assert [stage.rows(f"SELECT * FROM {table}") for table in tables] == before, missing
             if isinstance(found, str):  # MariaDB hides the columns themselves
                 assert missing.startswith("SELECT")
-                assert f" crm.{missing.split(' ON ')[1]} has no " in found  # no column, no primary key
+                assert re.search(f"crm.{missing.split(' ON ')[1]} has no|has no table", found), found
                 continue
             assert found.failed is not None, missing
             assert found.failed.code in ("42501", "1142", "1143"), (missing, found.failed)
