@@ -85,8 +85,9 @@ class TextClock:
             else_=3,
         )
         zone = sa.func.substr(self._iso, size - zone_size + 1, zone_size)
+        day = sa.func.substr(self._iso, 1, 10, type_=sa.String)
         offset = sa.case(
-            (zone_size == 1, "+00:00"),
+            (sa.or_(zone_size == 1, day >= "9999-12-31", day < "0001-01-02"), "+00:00"),  # no day lies beyond these
             else_=sa.func.substr(zone, 1, 3) + ":" + sa.func.substr(sa.func.replace(zone, ":", "") + "00", 4, 2),
         )
         local = _canonical(sa.func.substr(self._iso, 1, size - zone_size))
@@ -96,7 +97,8 @@ class TextClock:
         if self._dialect == "postgresql":
             instant = sa.cast(local + offset, sa.DateTime(timezone=True))
             return sa.func.to_char(sa.func.timezone("UTC", instant), "YYYY-MM-DD HH24:MI:SS", type_=sa.String)
-        shifted = sa.func.convert_tz(sa.cast(local, sa.DateTime), offset, "+00:00")
+        # CONVERT_TZ knows the years 1970 to 2037 only, and no offset beyond +13:00.
+        shifted = sa.func.subtime(sa.cast(local, sa.DateTime), offset)
         return sa.func.date_format(shifted, "%Y-%m-%d %H:%i:%s", type_=sa.String)
 
 
@@ -178,8 +180,10 @@ def _time_within(text: ColumnElement[str], bound: Bound) -> ColumnElement[bool]:
 def _time_text(reading: date | datetime) -> str:
     """The last canonical text before a reading."""
     assert isinstance(reading, datetime)
-    moment = reading.astimezone(UTC) if reading.tzinfo else reading
-    return (moment - _TICK).replace(tzinfo=None).isoformat(" ", "microseconds") + "000"
+    moment = (reading.astimezone(UTC) if reading.tzinfo else reading).replace(tzinfo=None)
+    if moment == datetime.min:
+        return ""  # nothing lies before
+    return (moment - _TICK).isoformat(" ", "microseconds") + "000"
 
 
 def _as_date(reading: date | datetime) -> date:

@@ -125,10 +125,12 @@ def _once(workshop: Workshop, keys: Sequence[Key]) -> ChunkResult:
 def _decide(workshop: Workshop, transaction: Transaction, keys: Sequence[Key]) -> _Decision:
     job, at = workshop.job, workshop.at
     candidates = examine(job, at, transaction, keys, _extra(job))
-    due = [candidate for candidate in candidates if candidate.verdict(job) == "due"]
-    family = gather(job, at, transaction, due, workshop.batch)
+    verdicts = {candidate.key: candidate.verdict(job) for candidate in candidates}
+    # A floored row may yet count as held, where a row below it is.
+    expired = [candidate for candidate in candidates if verdicts[candidate.key] in ("due", "floored")]
+    family = gather(job, at, transaction, expired, workshop.batch)
     kept = family.kept_roots()
-    due = [candidate for candidate in due if (family.own, candidate.key) not in kept]
+    due = [one for one in expired if verdicts[one.key] == "due" and (family.own, one.key) not in kept]
     going = family.below({(family.own, candidate.key) for candidate in due})
     tally = _classes(job, candidates, kept)
     if walks(job):  # else one pass of SQL has told
