@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from retentiond.cli import main
-from tests.database.schemas import carry_out
+from tests.database.schemas import carry_out, source
 
 AT = "2026-06-01T00:00:00Z"
 
@@ -105,3 +105,92 @@ rules:
     code, _, err = desk.call("validate")
     assert code == 2
     assert "`cascade: [profile, log, token, log_line]`" in err
+
+
+KEYED = """\
+version: 1
+name: others
+title: Help desk
+records:
+  ticket: {source: desk, table: ticket, subject: id, cascade: [message]}
+  message: {source: desk, table: message, belongs_to: {ticket: ticket_id}, cascade: [part]}
+rules:
+  - {name: tickets, clause: "1", record: ticket, keep: 1 year after last message.sent_on, then: delete}
+"""
+
+KEYS = [
+    ("postgresql", "uuid", "'0c1e0001-89ab-4def-8123-456789abcde1'", "'0c1e0001-89ab-4def-8123-456789abcde2'"),
+    ("postgresql", "bytea", "'\\xff00c3'", "'\\xff00c4'"),
+    ("postgresql", "mood", "'happy'", "'not so'"),
+    ("postgresql", "macaddr", "'08:00:2b:01:02:03'", "'08:00:2b:01:02:04'"),
+    ("postgresql", "inet", "'10.0.0.1'", "'2001:db8::/32'"),
+    ("postgresql", "numeric(12,2)", "-2.50", "3"),
+    ("postgresql", "char(5)", "'AB'", "'ab'"),
+    ("mariadb", "uuid", "'0c1e0001-89ab-4def-8123-456789abcde1'", "'0c1e0001-89ab-4def-8123-456789abcde2'"),
+    ("mariadb", "binary(16)", "x'ff00c3'", "x'ff00c4'"),
+    ("mariadb", "decimal(12,2)", "-2.50", "3"),
+    ("mariadb", "time", "'10:00:00'", "'11:00:00'"),
+    ("mariadb", "datetime(6)", "'2020-01-01 10:00:00.000001'", "'2020-01-01 10:00:00.000002'"),
+    ("mariadb", "bigint unsigned", "18446744073709551615", "0"),
+    ("sqlite", "BLOB", "x'ff00c3'", "x'ff00c4'"),
+    ("sqlite", "", "1", "'1'"),
+]
+
+
+@pytest.mark.parametrize(("engine", "kind", "old", "new"), KEYS, ids=lambda value: str(value)[:16])
+def test_keys_of_any_type_lead_from_parents_to_children(
+    desk: Desk, new_database: Callable[[str], str], engine: str, kind: str, old: str, new: str
+) -> None:
+    url = new_database(engine)
+    if kind == "mood":
+        carry_out(url, "CREATE TYPE mood AS ENUM ('happy', 'not so')")
+    carry_out(
+        url,
+        f"CREATE TABLE ticket (id {kind} NOT NULL PRIMARY KEY)",
+        f"CREATE TABLE message (id {kind} NOT NULL PRIMARY KEY, ticket_id {kind} NOT NULL, sent_on date NOT NULL,"
+        " FOREIGN KEY (ticket_id) REFERENCES ticket (id))",
+        f"CREATE TABLE part (message_id {kind} NOT NULL, n integer NOT NULL, PRIMARY KEY (message_id, n),"
+        " FOREIGN KEY (message_id) REFERENCES message (id))",
+        f"INSERT INTO ticket VALUES ({old}), ({new})",
+        f"INSERT INTO message VALUES ({old}, {new}, '2026-05-01'), ({new}, {old}, '2020-05-01')",
+        f"INSERT INTO part VALUES ({old}, 1), ({new}, 1), ({new}, -2)",
+    )
+    desk.settle({"desk": url}, KEYED)
+    counted = desk.jobs("plan")["tickets@desk"]
+    assert (counted["due"], counted["cascade"]) == (1, {"desk.message": 1, "desk.part": 2})
+    done = desk.jobs("run")["tickets@desk"]
+    assert (done["done"], done["cascade"], done["failed"]) == (1, {"desk.message": 1, "desk.part": 2}, None)
+    again = desk.jobs("plan")["tickets@desk"]
+    assert (again["total"], again["due"]) == (1, 0)
+
+
+def test_a_method_reaches_into_jsonb(desk: Desk, postgresql_url: str) -> None:
+    carry_out(
+        postgresql_url,
+        "CREATE TABLE users (id integer PRIMARY KEY, settings jsonb, more json, seen timestamptz,"
+        " anonymised_at timestamptz)",
+        """INSERT INTO users VALUES (1, '{"theme": "dark", "email": {"to": "jo@example.org"}}', '[{"ip": "10.1.2.3"}]',
+        '2020-01-01', NULL), (2, NULL, NULL, '2020-01-01', NULL)""",
+    )
+    policy = """\
+version: 1
+name: others
+title: Forum
+records:
+  user: {source: forum, table: users, subject: id, marker: anonymised_at, on_request: {stay: contract}}
+rules:
+  - name: inactive
+    clause: "1"
+    record: user
+    keep: 1 year after seen
+    then: {pseudonymise: {settings: {json: {email.to: {constant: gone}}}, more: {json: {ip: network}}}}
+"""
+    desk.settle({"forum": postgresql_url}, policy)
+    job = desk.jobs("run")["inactive@forum"]
+    assert (job["done"], job["failed"]) == (2, None)
+    with source(postgresql_url) as engine, engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT settings, more FROM public.users ORDER BY id").all()
+    assert list(map(tuple, found)) == [
+        ({"theme": "dark", "email": {"to": "gone"}}, [{"ip": "10.1.2.0"}]),
+        (None, None),
+    ]
