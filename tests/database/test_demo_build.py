@@ -159,7 +159,7 @@ def test_the_policies_compile_on_the_databases_that_go_with_them(demo: DemoLayou
     plan = compile_plan(policies, {name: reflect(engine, name) for name, engine in engines.items()}).plan
     for engine in engines.values():
         engine.dispose()
-    jobs = {f"{job.policy}/{job.rule}" for job in plan.jobs}
+    jobs = {f"{job.policy}/{job.rule}" for job in plan.ready}
     assert jobs == {name.split("@")[0] for name in demo_oracle.rules()}
-    contract = next(job for job in plan.jobs if job.policy == "sparkcentral" and job.step.relation.name == "customers")
+    contract = next(job for job in plan.ready if job.policy == "sparkcentral" and job.step.relation.name == "customers")
     assert contract.step.verb == "delete"
