@@ -141,7 +141,8 @@ def target_problems(table: Table, key: tuple[str, ...]) -> list[tuple[str, str, 
     """Why the rows of a table must not be changed, as (code, what, remedy); empty where they may."""
     problems = []
     if table.kind not in ("table", "partitioned", "partition"):
-        return [("not-a-table", f"is a {table.kind}, not a table", "bind the record to the table behind it")]
+        kind = "foreign or virtual table, not a plain one" if table.kind == "foreign" else f"{table.kind}, not a table"
+        return [("not-a-table", f"is a {kind}", "bind the record to the table behind it")]
     if not key:
         problems.append(("no-key", "has no primary key", "name a unique, not-null key: `key: [columns]`"))
     elif key != table.primary_key:

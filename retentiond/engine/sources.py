@@ -48,14 +48,24 @@ class Sources:
         return self._engine(name, write=True)
 
     def catalogs(self, names: Iterable[str]) -> tuple[dict[str, Catalog], dict[str, RetentiondError]]:
-        """The live schemas of these sources, and why others could not be read now: one down stops no other."""
+        """
+        The live schemas of these sources, and why others could not be read now: one down stops no other.
+
+        Raises:
+            UsageError: where a URL is wrong, or where every source is gone or refuses the login: so are the settings.
+        """
         found: dict[str, Catalog] = {}
         unreachable: dict[str, RetentiondError] = {}
         for name in names:
+            engine = self.reading(name)
             try:
-                found[name] = reflect(self.reading(name), name)
-            except TransientError as error:
+                found[name] = reflect(engine, name)
+            except (TransientError, UsageError) as error:
                 unreachable[name] = error
+        if not found:
+            for why in unreachable.values():
+                if isinstance(why, UsageError):
+                    raise why
         return found, unreachable
 
     def close(self) -> None:

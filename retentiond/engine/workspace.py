@@ -63,7 +63,7 @@ def open_workspace(settings: Settings, sources: Sources) -> Workspace:
 
     Raises:
         PolicyError: with all problems of all policy files.
-        UsageError, FailedError: where a source refuses to be read. One that is only down blocks its own jobs.
+        UsageError, FailedError: where a source refuses to be read. One that cannot be opened blocks its own jobs.
     """
     policies = load_policies(settings.policy_files(), default_timezone=str(settings.timezone))
     return compile_workspace(policies, sources)

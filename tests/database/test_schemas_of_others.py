@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from retentiond.cli import main
-from tests.database.schemas import carry_out, source
+from tests.database.schemas import as_user, carry_out, source
 
 AT = "2026-06-01T00:00:00Z"
 
@@ -194,3 +194,48 @@ rules:
         ({"theme": "dark", "email": {"to": "gone"}}, [{"ip": "10.1.2.0"}]),
         (None, None),
     ]
+
+
+TENANTS = """\
+version: 1
+name: others
+title: Tenants
+records:
+  log: {source: tenant-*, table: logs}
+rules:
+  - {name: logs, clause: "1", record: log, keep: 1 year after written_on, then: delete}
+"""
+
+
+def test_a_source_that_cannot_be_opened_stops_its_own_jobs_only(
+    desk: Desk, new_database: Callable[[str], str], tmp_path: Path
+) -> None:
+    there, refuses = new_database("sqlite"), new_database("mariadb")
+    carry_out(
+        there,
+        "CREATE TABLE logs (id INTEGER PRIMARY KEY, written_on DATE)",
+        "INSERT INTO logs VALUES (1, '2020-01-01'), (2, '2026-05-01')",
+    )
+    gone = f"sqlite:///{tmp_path}/gone.db"
+    (tmp_path / "letter.db").write_text("Dear reader, this is no database.\n" * 100)
+    urls = {
+        "tenant-gone": gone,
+        "tenant-letter": f"sqlite:///{tmp_path}/letter.db",
+        "tenant-refuses": as_user(refuses, "stranger"),
+        "tenant-there": there,
+    }
+    desk.settle(urls, TENANTS)
+    for command in ("plan", "run"):
+        jobs = desk.jobs(command, code=1)
+        assert jobs["logs@tenant-there"]["due"] == 1
+        assert {name for name, job in jobs.items() if job["failed"]} == {
+            "logs@tenant-gone",
+            "logs@tenant-letter",
+            "logs@tenant-refuses",
+        }
+        assert jobs["logs@tenant-gone"]["due"] is None
+    assert desk.jobs("plan", code=1)["logs@tenant-there"]["total"] == 1
+    desk.settle({"tenant-gone": gone}, TENANTS)  # none is there: the settings are wrong
+    code, _, err = desk.call("plan")
+    assert code == 2
+    assert "there is no SQLite database at" in err
