@@ -19,7 +19,7 @@ from retentiond.policy import clock_state
 from retentiond.policy.calendar import Bound, Kind, Reading, before_bound, due_bound
 from retentiond.policy.clocks import ClockType, Special, read_value
 
-_TEXTS = (ClockType.TEXT_DATE, ClockType.TEXT_DATETIME, ClockType.ISO, ClockType.PATTERN)
+TEXTS = (ClockType.TEXT_DATE, ClockType.TEXT_DATETIME, ClockType.ISO, ClockType.PATTERN)
 _NATIVE = {ClockType.DATE: Kind.DATE, ClockType.NAIVE: Kind.NAIVE, ClockType.INSTANT: Kind.INSTANT}
 
 
@@ -54,11 +54,14 @@ class ClockSql:
         over = sa.and_(self._inside(self._bounds), sa.not_(self._implausible()))
         return sa.and_(self._column.is_not(None), self._fits(over))
 
-    def order_value(self) -> ColumnElement[Any]:
-        """A value that orders due rows by their clock; `decode` reads it back."""
+    def order_value(self, *, by_due: bool = False) -> ColumnElement[Any]:
+        """
+        A value that orders due rows by their clock; `decode` reads it back. Texts of one column may be dates, local
+        times and instants: with `by_due` they are ordered by the instants they fall due, where the engine calls back.
+        """
         if self._called_back:
-            return sa.func.retentiond_clock_order(self._column, self._question(), type_=sa.Text)
-        if self._type in _TEXTS:
+            return sa.func.retentiond_clock_order(self._column, self._question(by_due=by_due), type_=sa.Text)
+        if self._type in TEXTS:
             return sa.case((self._text().well_formed(), self._text().order_value()))
         return self._column
 
@@ -81,12 +84,15 @@ class ClockSql:
     @property
     def _called_back(self) -> bool:
         """True where SQLite asks us about a text value by value."""
-        return self._dialect == "sqlite" and self._type in _TEXTS
+        return self._dialect == "sqlite" and self._type in TEXTS
 
-    def _question(self) -> str:
+    def _question(self, *, by_due: bool = False) -> str:
         due = {kind: self._bounds(kind) for kind in Kind}
         implausible = {kind: self._floor(kind) for kind in Kind}
-        return clock_state.ClockQuestion(self._type, self._clock.format, due, implausible).as_text()
+        period, end_of = self._clock.term.period, self._clock.term.clock.end_of
+        parts = (period.months, period.days, period.seconds) if period else None
+        term = (parts, end_of, self._clock.zone) if by_due else None
+        return clock_state.ClockQuestion(self._type, self._clock.format, due, implausible, term).as_text()
 
     def _state(self) -> ColumnElement[int]:
         return sa.func.retentiond_clock_state(self._column, self._question(), type_=sa.Integer)
@@ -104,13 +110,13 @@ class ClockSql:
         well_formed = self._well_formed()
         if well_formed is None:
             return condition
-        if self._type in _TEXTS:  # with casts in it, the condition must not be asked of other values
+        if self._type in TEXTS:  # with casts in it, the condition must not be asked of other values
             return sa.case((well_formed, condition), else_=sa.false())
         return sa.and_(well_formed, condition)
 
     def _well_formed(self) -> ColumnElement[bool] | None:
         """True where the value has the declared form; None where the column's type leaves no doubt."""
-        if self._type in _TEXTS:
+        if self._type in TEXTS:
             return self._text().well_formed()
         if self._dialect == "sqlite":  # numbers, in a database that lets any column hold anything
             return sa.func.typeof(self._column).in_(("integer", "real"))
@@ -125,7 +131,7 @@ class ClockSql:
         return self._inside(self._floor)
 
     def _inside(self, bound_of: Callable[[Kind], Bound]) -> ColumnElement[bool]:
-        if self._type in _TEXTS:
+        if self._type in TEXTS:
             return self._text().inside(*map(bound_of, (Kind.DATE, Kind.NAIVE, Kind.INSTANT)))
         bound = bound_of(_NATIVE.get(self._type, Kind.INSTANT))
         inside = self._before(bound.upper)
@@ -166,8 +172,8 @@ def decode(clock: ClockRead, clock_type: ClockType, raw: object) -> Reading | No
     """The reading of a value as the database handed it over for `order_value`; None for NULL."""
     if raw is None:
         return None
-    if clock_type in _TEXTS:
-        return decode_order_value(str(raw))
+    if clock_type in TEXTS:
+        return decode_order_value(str(raw).rpartition("|")[2])
     if clock_type is ClockType.INSTANT and isinstance(raw, datetime) and raw.tzinfo is None:
         return raw.replace(tzinfo=UTC)
     if clock_type is ClockType.DATE and isinstance(raw, datetime):

@@ -79,7 +79,7 @@ def term_value(clock: ClockRead, relation: Relation, table: sa.FromClause, at: d
         return ClockSql(clock, clock.types[0], relation, table, at).order_value()
     related = Related(clock, table, at)
     aggregate = sa.func.min if clock.term.clock.moment.which == "first" else sa.func.max
-    return related.scalar(aggregate(related.value.order_value()))
+    return related.scalar(aggregate(related.value.order_value(by_due=True)))
 
 
 def _emptiness(clock: ClockRead, empty: ColumnElement[bool]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

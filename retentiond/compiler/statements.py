@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
 
+from retentiond.compiler.clock_sql import TEXTS
 from retentiond.compiler.key_sets import Key, in_keys, is_one_of
 from retentiond.compiler.plan import ClockRead, Edge, Job, Relation, Step
 from retentiond.compiler.predicates import Predicates, floor_applies
@@ -23,7 +24,7 @@ CLASSES = ("outside", "suspect", "not_started", "not_yet", "held", "floored", "d
 
 
 def count_statement(job: Job, at: datetime) -> sa.Select[*tuple[Any, ...]]:
-    """One pass over the table: per class (an index into CLASSES) the rows and the least own clock of each term."""
+    """One pass over the table: per class (an index into CLASSES) the rows and the least own clocks (`least_clocks`)."""
     rows = Predicates(job.step, at)
     expiry = rows.expiry()
     verdict = sa.case(
@@ -42,8 +43,22 @@ def count_statement(job: Job, at: datetime) -> sa.Select[*tuple[Any, ...]]:
     classified = (
         sa.select(sa.case((inside, verdict), else_=0).label("class"), *values).select_from(rows.table).subquery()
     )
-    least = [sa.func.min(classified.c[f"value_{index}"]) for index in range(len(values))]
+    least = [sa.func.min(_of_kind(kind, classified.c[f"value_{index}"])) for index, kind in least_clocks(job)]
     return sa.select(classified.c["class"], sa.func.count(), *least).group_by(classified.c["class"])
+
+
+def least_clocks(job: Job) -> list[tuple[int, str]]:
+    """
+    Whose least values `count_statement` gives: the index of a term, and for texts the kind of value, D, N or Z.
+
+    Dates, local times and instants do not fall due in the order of their texts; each kind for itself does.
+    """
+    clocks = enumerate(job.expiry.clocks)
+    return [(index, kind) for index, clock in clocks for kind in ("DNZ" if clock.types[0] in TEXTS else ("",))]
+
+
+def _of_kind(kind: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    return sa.case((value.like(f"%{kind}"), value)) if kind else value
 
 
 def total_statement(relation: Relation) -> sa.Select[int]:
@@ -52,9 +67,12 @@ def total_statement(relation: Relation) -> sa.Select[int]:
 
 
 def due_values_statement(job: Job, at: datetime) -> sa.Select[*tuple[Any, ...]]:
-    """The values of all terms of each due row, for the oldest of them."""
+    """The values of all terms of each due row that are over, for the oldest of them."""
     rows = Predicates(job.step, at)
-    values = [_value(clock, rows, at) for clock in job.expiry.clocks]
+    values = [
+        sa.case((term_sql(clock, rows.relation, rows.table, at).due, _value(clock, rows, at)))
+        for clock in job.expiry.clocks
+    ]
     wanted = (rows.passes(), rows.unfinished(), rows.expiry().due, sa.not_(rows.kept()))
     return sa.select(*values).select_from(rows.table).where(*wanted)
 

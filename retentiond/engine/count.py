@@ -7,7 +7,13 @@ from zoneinfo import ZoneInfo
 
 from retentiond.compiler.clock_sql import decode
 from retentiond.compiler.plan import Job
-from retentiond.compiler.statements import CLASSES, count_statement, due_values_statement, total_statement
+from retentiond.compiler.statements import (
+    CLASSES,
+    count_statement,
+    due_values_statement,
+    least_clocks,
+    total_statement,
+)
 from retentiond.engine.report import Cutoff, instant_text
 from retentiond.engine.session import Session
 from retentiond.engine.shipping import due_of
@@ -80,8 +86,9 @@ def _due_since(job: Job, at: datetime, session: Session, least: Sequence[object]
     clocks = job.expiry.clocks
     if not any(clock.hops for clock in clocks) and job.expiry.combine != "last":
         # The earliest value of each term falls due first, and a row is due by its earliest term.
-        readings = [decode(clock, clock.types[0], raw) for clock, raw in zip(clocks, least, strict=True)]
-        return [due_of(clock, reading) for clock, reading in zip(clocks, readings, strict=True) if reading is not None]
+        owners = [clocks[index] for index, _ in least_clocks(job)]
+        found = [(clock, decode(clock, clock.types[0], raw)) for clock, raw in zip(owners, least, strict=True)]
+        return [due_of(clock, reading) for clock, reading in found if reading is not None]
     oldest: datetime | None = None
     for row in session.stream(job.source, due_values_statement(job, at)):
         readings = [decode(clock, clock.types[0], raw) for clock, raw in zip(clocks, row, strict=True)]

@@ -109,7 +109,7 @@ def _count(
                 _sum(value.empty()),
                 _sum(value.suspect()),
                 _sum(value.due()),
-                extreme(value.order_value()),
+                extreme(value.order_value(by_due=True)),
             )
             .where(is_one_of(relation, hop.far_column, table, values))
             .group_by(far)

@@ -74,18 +74,23 @@ def later_instant(local: datetime, zone: ZoneInfo) -> datetime:
     return _shift(naive, -min(offsets)).replace(tzinfo=UTC, fold=0)
 
 
+def as_utc(moment: datetime) -> datetime:
+    """The UTC instant of an aware datetime, held at the first or last one a datetime can say."""
+    return _shift(moment.replace(tzinfo=UTC, fold=0), -_offset(moment))
+
+
 def local_date(reading: Reading, zone: ZoneInfo) -> date:
     """The day a reading falls on in `zone`; a date is that date."""
     if not isinstance(reading, datetime):
         return reading
-    moment = later_instant(reading, zone) if reading.tzinfo is None else _utc(reading)
+    moment = later_instant(reading, zone) if reading.tzinfo is None else as_utc(reading)
     return _local(moment, zone).date()
 
 
 def is_endless(reading: Reading) -> bool:
     """True where the value's year lies beyond 9000 (of an instant: in UTC); it is never due."""
     if isinstance(reading, datetime) and reading.tzinfo is not None:
-        return _utc(reading) >= _NEVER
+        return as_utc(reading) >= _NEVER
     return reading.year > LAST_YEAR
 
 
@@ -137,7 +142,7 @@ def due_instant(period: Period | None, end_of: EndOf | None, reading: Reading, z
             return None
         start = later_instant(_midnight(reached + _DAY), zone)
     elif isinstance(reading, datetime):
-        start = later_instant(reading, zone) if reading.tzinfo is None else _utc(reading)
+        start = later_instant(reading, zone) if reading.tzinfo is None else as_utc(reading)
     due = _shift(start, timedelta(seconds=period.seconds if period else 0))
     return due if due < _NEVER else None
 
@@ -148,7 +153,7 @@ def due_bound(period: Period | None, end_of: EndOf | None, kind: Kind, zone: Zon
 
     For every value v of that kind, microseconds included: `due_instant(…, v, zone) <= at` ⇔ `contains(v)`.
     """
-    latest, duration = min(_utc(at), _NEVER - _TICK), timedelta(seconds=period.seconds if period else 0)
+    latest, duration = min(as_utc(at), _NEVER - _TICK), timedelta(seconds=period.seconds if period else 0)
     if latest - _FIRST < duration:
         return _nothing(kind)
     latest -= duration
@@ -295,10 +300,6 @@ def _offset(moment: datetime) -> timedelta:
 
 def _local(instant: datetime, zone: ZoneInfo) -> datetime:
     return _shift(instant, _offset_at(instant, zone)).replace(tzinfo=None)
-
-
-def _utc(moment: datetime) -> datetime:
-    return _shift(moment.replace(tzinfo=UTC, fold=0), -_offset(moment))
 
 
 def _shift(moment: datetime, by: timedelta) -> datetime:
