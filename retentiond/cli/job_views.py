@@ -70,7 +70,8 @@ def remarks(reports: Sequence[JobReport]) -> list[str]:
         if report.failed:
             lines.append(f"{name_of(report)}: failed: {report.failed.code}: {report.failed.message}")
         if report.guard != "ok":
-            lines.append(f"{name_of(report)}: stopped by the guard {report.guard}: {report.guard_message}")
+            why = f": {report.guard_message}" if report.guard_message else ""
+            lines.append(f"{name_of(report)}: stopped by the guard {report.guard}{why}")
         if report.approval == "missing":
             lines.append(f"{name_of(report)}: waits for approval")
     return lines
