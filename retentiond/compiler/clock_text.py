@@ -49,23 +49,36 @@ class TextClock:
 
     def inside(self, dates: Bound, naive: Bound, instants: Bound) -> ColumnElement[bool]:
         """True where a well-formed value lies in the bound of what it is: a date, a local time or an instant."""
-        by_date = _day_within(sa.func.substr(self._iso, 1, 10, type_=sa.String), dates)
-        if not self._time_part:
+        day = sa.func.substr(self._iso, 1, 10, type_=sa.String)
+        by_date = _day_within(day, dates)
+        if not self._time_part or self._always == "date":
             return by_date
         by_time = _time_within(_canonical(self._iso), naive)
+        if self._always == "time":
+            return by_time
         by_instant = _time_within(self._canonical_utc(), instants)
         return sa.case((sa.func.length(self._iso) == 10, by_date), (self._has_zone(), by_instant), else_=by_time)
 
     def order_value(self) -> ColumnElement[str]:
         """A text that orders well-formed values in time; its last character says D(ate), N(aive) or Z (instant)."""
         as_date = sa.func.substr(self._iso, 1, 10, type_=sa.String) + " 00:00:00.000000000D"
-        if not self._time_part:
+        if not self._time_part or self._always == "date":
             return as_date
+        as_time = _canonical(self._iso) + "N"
+        if self._always == "time":
+            return as_time
         return sa.case(
             (sa.func.length(self._iso) == 10, as_date),
             (self._has_zone(), self._canonical_utc() + "Z"),
-            else_=_canonical(self._iso) + "N",
+            else_=as_time,
         )
+
+    @property
+    def _always(self) -> str | None:
+        """What every value of a pattern is: a date, or a local time. ISO texts may be either, or have a zone."""
+        if self._pattern is None:
+            return None
+        return "time" if "%H" in self._pattern else "date"
 
     def _has_zone(self) -> ColumnElement[bool]:
         """True where a well-formed value ends with a zone: nothing else in a time has such a sign."""

@@ -53,15 +53,16 @@ def keys(kind: str, random: Random) -> list[object]:
     if kind == "int":
         return [1, 2, 3, 7, 2**31, 2**62, -5, *range(100, 110)]
     if kind == "uuid":
-        return [str(uuid.UUID(int=random.getrandbits(128))) for _ in range(16)]
+        return [str(uuid.UUID(int=random.getrandbits(128), version=4)) for _ in range(16)]
     return list(WORDS)
 
 
 def make(world: World, source: str, engine: str, kind: str, *names: str) -> None:
     key = KEY_TYPES[kind][engine]
+    exact = " COLLATE utf8mb4_nopad_bin" if (kind, engine) == ("text", "mariadb") else ""
     for name in names:
         link = "" if name == "customer" else f"customer_ref {key}, "
-        own = key if name == "customer" else "integer"
+        own = key + exact if name == "customer" else "integer"
         world.carry_out(source, f"CREATE TABLE {TABLES[name]} (id {own} PRIMARY KEY, {link}{columns(engine)})")
 
 
@@ -153,8 +154,8 @@ def test_two_engines(new_database: Callable[[str], str], tmp_path: Path, near: s
     world.fill("crm", {TABLES[name]: contents[name] for name in ("customer", "letter")})
     world.fill("erp", {"contracts": contents["contract"]})
     told = records({"customer": "crm", "letter": "crm", "contract": "erp"})
-    check(world, told, KEEPS)
-    assert run_all(world, told, KEEPS[-2:] + KEEPS[:2])
+    check(world, told, KEEPS if kind == "int" else KEEPS[::3])
+    assert run_all(world, told, KEEPS[7:] + KEEPS[1:2])
 
 
 @pytest.fixture

@@ -126,8 +126,8 @@ def rows(engine: str, seed: int) -> dict[str, list[Row]]:
     def when() -> object:
         return values.one("n", 0.02, 0.1)
 
-    customers = range(1, 31)
-    contracts = range(1, 41)
+    customers = range(1, 21)
+    contracts = range(1, 31)
     tables: dict[str, list[Row]] = {name: [] for name in TABLES}
     for number in customers:
         held = random.random() < 0.1
@@ -136,7 +136,7 @@ def rows(engine: str, seed: int) -> dict[str, list[Row]]:
         )
     for number in contracts:
         tables["contracts"].append({"id": number, "customer_id": random.choice([None, *customers]), "ended": when()})
-    for number in range(60):
+    for number in range(40):
         contract = random.choice([None, *contracts])
         key = {"number": f"N{number // 2:03}", "line": number % 2}
         tables["invoices"].append({**key, "contract_id": contract, "issued": when()})
@@ -194,7 +194,7 @@ def _job_by_job(world: World, told: Mapping[str, object], number: int) -> None:
             assert world.due_keys(job, sources, AT) == []
 
 
-@pytest.mark.parametrize("name", [name for name in PLANS if name not in ("mask", "mask with a marker")])
+@pytest.mark.parametrize("name", [name for name in PLANS if name not in ("mask", "mask with a marker", "child first")])
 def test_the_size_of_chunks_changes_nothing(engine_url: str, tmp_path: Path, name: str) -> None:
     plan, engine = PLANS[name], dialect(engine_url)
     content = rows(engine, 11)
