@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from retentiond.state.values import Failure
+
 
 @dataclass(frozen=True, slots=True)
 class Cutoff:
@@ -11,14 +13,6 @@ class Cutoff:
 
     clock: str
     cutoff: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a job failed: a stable code and a sentence without any value of a row."""
-
-    code: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)

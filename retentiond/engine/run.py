@@ -16,7 +16,7 @@ from retentiond.engine.count import Tally, count, cutoffs, walks
 from retentiond.engine.estimate import estimate_due
 from retentiond.engine.keys import token_key
 from retentiond.engine.pages import pages
-from retentiond.engine.report import Failure, JobReport
+from retentiond.engine.report import JobReport
 from retentiond.engine.retry import is_locked, retried
 from retentiond.engine.session import Session
 from retentiond.engine.sources import Sources
@@ -24,6 +24,7 @@ from retentiond.errors import EvidenceError, FailedError, RefusedError, Retentio
 from retentiond.policy.calendar import Kind, before_bound
 from retentiond.state import values as state
 from retentiond.state.store import Store
+from retentiond.state.values import Failure
 
 # How many rows of a job may be set aside before it stops: each locked one was waited for, and where more rows fail than
 # go, it is not single rows that stand in the way.
@@ -114,6 +115,10 @@ class _Run:
             self._refusal = error
         except RetentiondError as error:
             self._failure = Failure(error.code or "failed", str(error))
+        except Exception as error:  # noqa: BLE001 - a mistake of ours in one job must not keep the others from theirs
+            # Its text is not ours, and may hold a value of a row.
+            message = f"unexpected {type(error).__name__}; this is a mistake in retentiond, please report it"
+            self._failure = Failure("unexpected", message)
         else:
             if self._failure:
                 aside = f"rows set aside: {self._aside}; {self._failure.message}"
@@ -273,9 +278,7 @@ class _Run:
             oldest_due=report.oldest_due,
             counted_at=report.counted_at,
         )
-        failed = state.Failure(report.failed.code, report.failed.message) if report.failed else None
-        if report.guard != "ok":
-            failed = state.Failure(report.guard, report.guard_message)
+        failed = report.failed if report.guard == "ok" else Failure(report.guard, report.guard_message)
         outcome: state.FinalOutcome = "failed" if failed else "done"
         self._store.runs.finish(self._run_id, outcome, now=now(), counts=counts, failed=failed)
 
@@ -305,7 +308,7 @@ def _blocked(job: BlockedJob, at: datetime, store: Store | None, requested_by: s
         identity = state.JobIdentity(job.policy, job.rule, job.source, job.record, job.table, job.action)
         who = requested_by or getpass.getuser()
         run_id = store.runs.begin(identity, plan_digest="", as_of=at, now=now(), requested_by=who)
-        store.runs.finish(run_id, "failed", now=now(), failed=state.Failure(failure.code, failure.message))
+        store.runs.finish(run_id, "failed", now=now(), failed=failure)
     return JobReport(
         policy=job.policy,
         rule=job.rule,

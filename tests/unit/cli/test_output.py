@@ -14,7 +14,7 @@ from retentiond.cli.failures import carry, exit_code, worst
 from retentiond.cli.job_views import csv_text, job_sheet, remarks, sample_text, totals
 from retentiond.cli.moments import instant, past_instant, shown
 from retentiond.cli.output import Column, Sheet, counted, plain_lines
-from retentiond.engine.report import Failure, JobReport
+from retentiond.engine.report import JobReport
 from retentiond.errors import (
     EvidenceError,
     FailedError,
@@ -26,6 +26,7 @@ from retentiond.errors import (
     TransientError,
     UsageError,
 )
+from retentiond.state.values import Failure
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
 AT = datetime(2026, 6, 1, tzinfo=UTC)
