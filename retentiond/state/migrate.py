@@ -9,7 +9,7 @@ from retentiond.errors import UsageError
 
 # Not alembic's usual name: an application that uses alembic must not be taken for a state store of ours.
 VERSION_TABLE = "retentiond_version"
-HEAD = "0001"  # the newest revision; a test compares it with the files, so that alembic is loaded only to upgrade
+HEAD = "0002"  # the newest revision; a test compares it with the files, so that alembic is loaded only to upgrade
 SCRIPTS = Path(__file__).parent / "migrations"
 
 

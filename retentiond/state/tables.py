@@ -12,11 +12,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 metadata = MetaData(
@@ -106,4 +108,174 @@ chunks = Table(
     Column("tables", JSON, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("retries", Integer, nullable=False),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=False),
+    Column("leaf", LargeBinary, nullable=False),  # canonical JSON, byte for byte what the tree was made of
+)
+
+ledger_head = Table(
+    "ledger_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+    Column("last_time", Instant),
+    CheckConstraint("id = 1", name="one"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+    Column("written_at", Instant, nullable=False),
+)
+
+token_lists = Table(
+    "token_lists",
+    metadata,
+    Column("batch", String(36), primary_key=True),
+    Column("table", String(400), primary_key=True),  # the ledger's label: source.schema.table
+    Column("scheme", String(2), nullable=False),
+    Column("key", String(64), nullable=False),  # which key made them
+    Column("tokens", LargeBinary, nullable=False),  # 16 bytes each, sorted
+    Column("made_at", Instant, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("destroyed_at", Instant),
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("batch", String(36), primary_key=True),
+    Column("run_id", String(36), nullable=False),
+    Column("job", String(500), nullable=False),
+    Column("seq", BigInteger, nullable=False),  # of its leaf
+    Column("action", Text, nullable=False),
+    Column("mode", String(8), nullable=False),
+    Column("fences", JSON, nullable=False),  # [{"source": …, "seq": …}] before the step
+    Column("tables", JSON, nullable=False),
+    Column("probe", LargeBinary),  # sealed keys, where no fence can tell; gone with the outcome
+    Column("opened_at", Instant, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("born", Text, nullable=False),
+    Column("outcome", String(16)),
+    Column("settled_at", Instant),
+)
+Index(
+    "ix_intents_open",
+    intents.c.job,
+    unique=True,
+    sqlite_where=text("outcome IS NULL"),
+    postgresql_where=text("outcome IS NULL"),
+)
+
+fences = Table(
+    "fences",
+    metadata,
+    Column("job", String(500), primary_key=True),
+    Column("source", String(200), primary_key=True),
+    Column("seq", BigInteger, nullable=False),  # the highest that an outcome told of
+)
+
+control = Table(
+    "control",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),  # raised by whatever takes a permission back
+    Column("clock_wall", Instant),
+    Column("clock_uptime", Float),
+    Column("clock_boot", String(64)),
+    CheckConstraint("id = 1", name="one"),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("scope", String(10), nullable=False),  # subject, record, source
+    Column("policy", Text),
+    Column("subject_type", Text),
+    Column("record", Text),
+    Column("source", Text),
+    Column("matter", Text, nullable=False),
+    Column("review", String(10)),
+    Column("added_at", Instant, nullable=False),
+    Column("added_by", Text, nullable=False),
+    Column("release_asked_at", Instant),
+    Column("release_asked_by", Text),
+    Column("release_asked_uid", Integer),
+    Column("released_at", Instant),
+    Column("released_by", Text),
+)
+
+hold_ids = Table(
+    "hold_ids",
+    metadata,
+    Column("hold_id", String(36), ForeignKey("holds.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("job", String(500), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("guards", JSON, nullable=False),  # the names it releases, for one run
+    Column("given_at", Instant, nullable=False),
+    Column("given_by", Text, nullable=False),
+    Column("login_uid", BigInteger),
+    Column("second_by", Text),
+    Column("second_uid", BigInteger),
+    Column("in_force", Integer, nullable=False),  # 0: waits for a second person
+    Column("used_by_run", String(36)),
+    Column("withdrawn_at", Instant),
+    Column("withdrawn_by", Text),
+    Index("ix_approvals_job", "job", "seq"),
+)
+
+stops = Table(
+    "stops",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("pattern", Text, nullable=False),
+    Column("stopped_at", Instant, nullable=False),
+    Column("stopped_by", Text, nullable=False),
+    Column("resumed_at", Instant),
+    Column("resumed_by", Text),
+)
+
+pins = Table(
+    "pins",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("identity", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("pinned_at", Instant, nullable=False),
+)
+
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("document", JSON, nullable=False),  # foreign keys that an administrator saw
+    Column("made_at", Instant, nullable=False),
+    Column("made_by", Text, nullable=False),
 )
