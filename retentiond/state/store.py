@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 from retentiond.errors import UsageError
 from retentiond.state import tables
 from retentiond.state.faults import store_errors
+from retentiond.state.locks import Gate
 from retentiond.state.migrate import HEAD, refuse_newer, revision, upgrade
 from retentiond.state.runs import Runs
 from retentiond.state.sqlite import (
@@ -28,10 +29,23 @@ from retentiond.state.sqlite import (
 class Store:
     """An open state store. `exists` is False where nothing has run yet and nothing was made."""
 
-    def __init__(self, engine: Engine, *, exists: bool, writable: bool) -> None:
+    def __init__(self, engine: Engine, *, exists: bool, writable: bool, locks_folder: Path | None = None) -> None:
         self._engine = engine
+        self._locks_folder = locks_folder
         self.exists = exists
         self.runs = Runs(engine, writable=writable)
+
+    @property
+    def locks_folder(self) -> Path:
+        """The folder of the gate and of the jobs' locks; only a store that was opened to write has one."""
+        if self._locks_folder is None:
+            raise UsageError("the state store was opened for reading only", code="state-read-only")
+        return self._locks_folder
+
+    @property
+    def gate(self) -> Gate:
+        """The gate between who commits and who takes a permission back."""
+        return Gate(self.locks_folder)
 
     @property
     def identity(self) -> str | None:
@@ -84,7 +98,9 @@ def _open_to_write(url: URL, file: Path) -> Store:
     except BaseException:
         engine.dispose()
         raise
-    return Store(engine, exists=True, writable=True)
+    locks_folder = file.with_name(f"{file.name}.locks")
+    locks_folder.mkdir(mode=0o700, exist_ok=True)
+    return Store(engine, exists=True, writable=True, locks_folder=locks_folder)
 
 
 def _bring_up(connection: Connection) -> None:
