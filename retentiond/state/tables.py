@@ -245,6 +245,7 @@ approvals = Table(
     Column("second_by", Text),
     Column("second_uid", BigInteger),
     Column("in_force", Integer, nullable=False),  # 0: waits for a second person
+    Column("leaf", BigInteger, nullable=False),  # the seq of the leaf that vouches for it
     Column("used_by_run", String(36)),
     Column("withdrawn_at", Instant),
     Column("withdrawn_by", Text),

@@ -149,6 +149,7 @@ def _people() -> None:
         sa.Column("second_by", sa.Text()),
         sa.Column("second_uid", WIDE),
         sa.Column("in_force", sa.Integer(), nullable=False),
+        sa.Column("leaf", WIDE, nullable=False),
         sa.Column("used_by_run", sa.String(36)),
         sa.Column("withdrawn_at", INSTANT),
         sa.Column("withdrawn_by", sa.Text()),
