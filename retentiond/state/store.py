@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 from retentiond.errors import UsageError
 from retentiond.state import tables
 from retentiond.state.faults import store_errors
+from retentiond.state.ledger.ledger import Ledger
 from retentiond.state.locks import Gate
 from retentiond.state.migrate import HEAD, refuse_newer, revision, upgrade
 from retentiond.state.runs import Runs
@@ -34,6 +35,7 @@ class Store:
         self._locks_folder = locks_folder
         self.exists = exists
         self.runs = Runs(engine, writable=writable)
+        self.ledger = Ledger(engine, writable=writable)
 
     @property
     def locks_folder(self) -> Path:

@@ -124,6 +124,7 @@ ledger_head = Table(
     Column("size", BigInteger, nullable=False),
     Column("frontier", LargeBinary, nullable=False),
     Column("last_time", Instant),
+    Column("clock", Instant),  # the latest that the host's clock said; a person may set it back
     CheckConstraint("id = 1", name="one"),
 )
 
@@ -132,6 +133,7 @@ checkpoints = Table(
     metadata,
     Column("size", BigInteger, primary_key=True, autoincrement=False),
     Column("note", Text, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),  # of the tree it is about: from here its growth can be followed
     Column("written_at", Instant, nullable=False),
 )
 

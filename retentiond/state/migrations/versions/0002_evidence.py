@@ -16,7 +16,7 @@ def upgrade() -> None:
     _protocol()
     _people()
     _sources()
-    op.execute("INSERT INTO ledger_head (id, size, frontier) VALUES (1, 0, '')")
+    _only_grows()
     op.execute("INSERT INTO control (id, epoch) VALUES (1, 0)")
 
 
@@ -33,6 +33,7 @@ def _ledger() -> None:
         sa.Column("size", WIDE, nullable=False),
         sa.Column("frontier", sa.LargeBinary(), nullable=False),
         sa.Column("last_time", INSTANT),
+        sa.Column("clock", INSTANT),
         sa.CheckConstraint("id = 1", name=op.f("ck_ledger_head_one")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_head")),
     )
@@ -40,6 +41,7 @@ def _ledger() -> None:
         "checkpoints",
         sa.Column("size", WIDE, autoincrement=False, nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("frontier", sa.LargeBinary(), nullable=False),
         sa.Column("written_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("size", name=op.f("pk_checkpoints")),
     )
@@ -60,6 +62,26 @@ def _ledger() -> None:
         sa.Column("made_at", INSTANT, nullable=False),
         sa.Column("destroyed_at", INSTANT),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_keys")),
+    )
+
+
+def _only_grows() -> None:
+    """The head of an empty ledger; on SQLite no leaf can be changed, removed or put elsewhere than at the end."""
+    head = sa.table(
+        "ledger_head", sa.column("id", sa.Integer), sa.column("size", WIDE), sa.column("frontier", sa.LargeBinary)
+    )
+    op.bulk_insert(head, [{"id": 1, "size": 0, "frontier": b""}])
+    if op.get_bind().dialect.name != "sqlite":
+        return
+    for what in ("UPDATE", "DELETE"):
+        op.execute(
+            f"CREATE TRIGGER ledger_no_{what.lower()} BEFORE {what} ON ledger "
+            "BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END"
+        )
+    op.execute(
+        "CREATE TRIGGER ledger_at_the_end BEFORE INSERT ON ledger "
+        "WHEN NEW.seq <> (SELECT COALESCE(MAX(seq) + 1, 0) FROM ledger) "
+        "BEGIN SELECT RAISE(ABORT, 'the ledger only grows at its end'); END"
     )
 
 

@@ -1,0 +1,161 @@
+"""
+The ledger in the state store: leaves are appended in the transaction of what they tell of, and never touched again.
+
+Beside them are the frontier of their tree, so that appending costs the same however many there are, and the lists of
+tokens, whose hashes the leaves hold.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, insert, select, update
+from sqlalchemy.engine import Connection
+
+from retentiond.errors import EvidenceError, RefusedError, UsageError
+from retentiond.state import tables as schema
+from retentiond.state.faults import store_errors
+from retentiond.state.ledger.leaf import KINDS, canonical, instant_text, parse
+from retentiond.state.ledger.token_list import TokenList
+from retentiond.state.ledger.tree import Frontier, leaf_hash
+from retentiond.state.sqlite import WRITES
+
+BACKWARDS = timedelta(seconds=60)  # by how much the clock may be set back before it is a matter for a person
+_AT_ONCE = 1000  # leaves that a reader holds
+
+_L = schema.ledger.c
+_H = schema.ledger_head.c
+_T = schema.token_lists.c
+_OURS = frozenset(("seq", "time", "kind"))
+
+__all__ = ["Head", "Ledger", "TokenList"]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the ledger ends: its tree, the time of its last leaf, and below what the clock may not fall."""
+
+    frontier: Frontier
+    last_time: datetime | None
+    clock: datetime | None
+
+
+class Ledger:
+    """The part of a store that cannot be changed; got as `store.ledger`."""
+
+    def __init__(self, engine: Engine, *, writable: bool) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(**{WRITES: True})
+        self._writable = writable
+
+    def append(self, connection: Connection, kind: str, now: datetime, fields: Mapping[str, object]) -> int:
+        """
+        The index of a new leaf, appended in the caller's transaction and durable when that is committed.
+
+        Its time is never before the last leaf's: a clock that went back a little waits there.
+
+        Raises:
+            RefusedError: where the clock went back by more than a minute; nothing is appended.
+            EvidenceError: where the leaf cannot be written.
+        """
+        self._must_write(connection)
+        if kind not in KINDS or _OURS & set(fields):
+            raise ValueError(f"no such leaf: {kind}")
+        with store_errors("appending to the ledger"):
+            head = self._head(connection)
+            moment = _moment(head, now)
+            seq = head.frontier.size
+            leaf = canonical({**fields, "seq": seq, "time": instant_text(moment), "kind": kind})
+            frontier = head.frontier.append(leaf_hash(leaf))
+            values = {
+                "size": frontier.size,
+                "frontier": frontier.to_bytes(),
+                "last_time": moment,
+                "clock": max(now, head.clock or now),
+            }
+            connection.execute(insert(schema.ledger).values(seq=seq, leaf=leaf))
+            connection.execute(update(schema.ledger_head).values(values))
+        return seq
+
+    def write(self, kind: str, now: datetime, fields: Mapping[str, object]) -> int:
+        """The index of a new leaf, durable when this returns."""
+        with store_errors("appending to the ledger"), self._writer.begin() as connection:
+            return self.append(connection, kind, now, fields)
+
+    def accept_clock(self, connection: Connection, now: datetime) -> None:
+        """From here on the clock may say this, though it said more before; times in the ledger stay where they are."""
+        self._must_write(connection)
+        connection.execute(update(schema.ledger_head).values(clock=now))
+
+    def head(self) -> Head:
+        """Where the ledger ends."""
+        with store_errors("reading the ledger"), self._engine.connect() as connection:
+            return self._head(connection)
+
+    @staticmethod
+    def _head(connection: Connection) -> Head:
+        row = connection.execute(select(schema.ledger_head).with_for_update()).one_or_none()
+        if row is None:
+            return Head(Frontier(), None, None)
+        try:
+            return Head(Frontier.from_bytes(row.size, bytes(row.frontier)), row.last_time, row.clock)
+        except ValueError:
+            raise EvidenceError("the head of the ledger is damaged", code="ledger-damaged") from None
+
+    def size(self) -> int:
+        """How many leaves there are."""
+        return self.head().frontier.size
+
+    def last_time(self) -> datetime | None:
+        """The time of the last leaf; None where there is none."""
+        return self.head().last_time
+
+    def leaves(self, start: int = 0) -> Iterator[bytes]:
+        """The leaves from that index on, byte for byte, as they were when the first was asked for."""
+        query = select(_L.leaf).where(_L.seq >= start).order_by(_L.seq).execution_options(yield_per=_AT_ONCE)
+        with store_errors("reading the ledger"), self._engine.connect() as connection:
+            for leaf in connection.execute(query).scalars():
+                yield bytes(leaf)
+
+    def entries(self, start: int = 0) -> Iterator[dict[str, Any]]:
+        """What the leaves from that index on say."""
+        for index, leaf in enumerate(self.leaves(start), start):
+            try:
+                yield parse(leaf)
+            except ValueError:
+                raise EvidenceError(f"entry {index} of the ledger is damaged", code="ledger-damaged") from None
+
+    def put_tokens(self, connection: Connection, batch: str, lists: Sequence[TokenList], now: datetime) -> None:
+        """Keep the tokens of a batch, in the transaction of its intent; an empty list is kept too."""
+        self._must_write(connection)
+        if not all(one.well_formed() for one in lists):
+            raise ValueError("tokens that are not sorted")
+        with store_errors("keeping tokens"):
+            made_at = _moment(self._head(connection), now)
+            for one in lists:
+                values = {"batch": batch, "table": one.table, "scheme": one.scheme, "key": one.key}
+                connection.execute(insert(schema.token_lists).values(**values, tokens=one.tokens, made_at=made_at))
+
+    def tokens_of(self, batch: str) -> list[TokenList]:
+        """The tokens of a batch by table; none where their time is over."""
+        query = select(_T.table, _T.scheme, _T.key, _T.tokens).where(_T.batch == batch).order_by(_T.table)
+        with store_errors("reading tokens"), self._engine.connect() as connection:
+            return [TokenList(row.table, row.scheme, row.key, bytes(row.tokens)) for row in connection.execute(query)]
+
+    def _must_write(self, connection: Connection) -> None:
+        if not self._writable:
+            raise UsageError("the state store was opened for reading only", code="state-read-only")
+        if not connection.get_execution_options().get(WRITES, False):
+            raise ValueError("a leaf belongs in a transaction that was begun to write")
+
+
+def _moment(head: Head, now: datetime) -> datetime:
+    """The time of a leaf that is written now."""
+    if head.clock is not None and now < head.clock - BACKWARDS:
+        raise RefusedError(
+            f"the clock went back: it says {instant_text(now)}, the ledger has {instant_text(head.clock)}",
+            hint="set the clock right; if the ledger is wrong, `retentiond approve` releases it",
+            code="clock",
+        )
+    return max(now, head.last_time or now)
