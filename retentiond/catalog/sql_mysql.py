@@ -104,6 +104,8 @@ INNODB_KEY_COLUMNS = {
 }
 
 GRANTS = text("SHOW GRANTS")
+CURRENT_ROLE = text("SELECT CURRENT_ROLE()")
+CURRENT_USER = text("SELECT CURRENT_USER()")
 
 _LABEL = re.compile(r"'((?:[^']|'')*)'")
 _NAME = re.compile(r"`((?:[^`]|``)+)`")

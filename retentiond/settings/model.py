@@ -30,7 +30,7 @@ from retentiond.settings.address import parse_url, read_secret, without_secrets
 from retentiond.settings.nearest import did_you_mean
 
 SOURCE_NAME = re.compile(r"[a-z][a-z0-9-]*")
-ACCEPTABLE = ("owner", "superuser")  # guards that an operator may silence knowingly
+ACCEPTABLE = ("blind-role", "owner", "superuser")  # guards that an operator may silence knowingly
 DEFAULT_STATE = "sqlite:////var/lib/retentiond/state.db"
 
 _DURATION = re.compile(r"(\d{1,5}) (day|week|month|year)s?")

@@ -134,7 +134,7 @@ url = "oracle://me@db/shop"
         "retentiond.toml:4: bad-address: `metrics.listen`: write host and port: `127.0.0.1:9464`, `[::1]:9464`",
         (
             "retentiond.toml:7: unknown-guard: `sources.crm.accept`: no guard `root` can be silenced "
-            "(known: owner, superuser)"
+            "(known: blind-role, owner, superuser)"
         ),
         "retentiond.toml:11: unknown-key: unknown key `chunk_secs` (did you mean `chunk_seconds`?)",
         "retentiond.toml:12: bad-window: `sources.crm.window`: write the hours as `22:00-06:00`",
