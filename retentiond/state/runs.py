@@ -65,30 +65,18 @@ class Runs:
             )
         return run_id
 
-    def chunk(
-        self,
-        run_id: str,
-        number: int,
-        *,
-        tables: Mapping[str, int],
-        rows: int,
-        seconds: float,
-        retries: int,
-        now: datetime,
-    ) -> None:
-        """Record one committed transaction. `tables` counts all that went, by source.table, the job's own included.
-
-        Recording the same chunk again is harmless; recording other counts for it is an EvidenceError.
+    def add_chunk(self, connection: Connection, new: ChunkRecord) -> None:
+        """
+        Records one committed transaction, in the transaction that writes its outcome. Recording the same chunk again is
+        harmless; recording other counts for it is an EvidenceError.
         """
         self._must_write()
-        new = ChunkRecord(run_id, number, now, rows, dict(tables), seconds, retries)
-        with store_errors("recording a chunk"), self._writer.begin() as connection:
-            run = self._row(connection, run_id)
-            if not _already_there(connection, new):
-                connection.execute(insert(schema.chunks).values(_chunk_values(new)))
-                cascade = _added(run.cascade, _cascade_of(run, new))
-                values = {"done": run.done + rows, "cascade": cascade}
-                connection.execute(update(schema.runs).where(_R.id == run_id).values(values))
+        run = self._row(connection, new.run_id)
+        if not _already_there(connection, new):
+            connection.execute(insert(schema.chunks).values(_chunk_values(new)))
+            cascade = _added(run.cascade, _cascade_of(run, new))
+            values = {"done": run.done + new.rows, "cascade": cascade}
+            connection.execute(update(schema.runs).where(_R.id == new.run_id).values(values))
 
     def finish(
         self,

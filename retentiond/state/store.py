@@ -11,10 +11,14 @@ from sqlalchemy.engine import URL, Connection, make_url
 
 from retentiond.errors import UsageError
 from retentiond.state import tables
+from retentiond.state.approvals import Approvals
+from retentiond.state.control import Control
 from retentiond.state.faults import store_errors
+from retentiond.state.intents import Intents
 from retentiond.state.ledger.ledger import Ledger
 from retentiond.state.locks import Gate
 from retentiond.state.migrate import HEAD, refuse_newer, revision, upgrade
+from retentiond.state.pins import Pins
 from retentiond.state.runs import Runs
 from retentiond.state.sqlite import (
     WRITES,
@@ -25,6 +29,7 @@ from retentiond.state.sqlite import (
     reading_engine,
     writing_engine,
 )
+from retentiond.state.stops import Stops
 
 
 class Store:
@@ -36,6 +41,11 @@ class Store:
         self.exists = exists
         self.runs = Runs(engine, writable=writable)
         self.ledger = Ledger(engine, writable=writable)
+        self.control = Control(engine, writable=writable)
+        self.intents = Intents(engine, self.ledger, self.runs, writable=writable)
+        self.approvals = Approvals(engine, self.ledger, self.control, writable=writable)
+        self.stops = Stops(engine, self.ledger, self.control, writable=writable)
+        self.pins = Pins(engine, self.ledger, writable=writable)
 
     @property
     def locks_folder(self) -> Path:

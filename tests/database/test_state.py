@@ -24,7 +24,7 @@ from retentiond.state import store as store_module
 from retentiond.state.owner import Owner, is_alive, this_process
 from retentiond.state.sqlite import WRITES, writing_engine
 from retentiond.state.store import Store, open_store
-from retentiond.state.values import Counts, Failure, JobIdentity
+from retentiond.state.values import ChunkRecord, Counts, Failure, JobIdentity
 
 NOW = datetime(2026, 11, 22, 1, 0, 0, tzinfo=UTC)
 JOB = JobIdentity("sparkcentral", "contract-data", "crm", "customer", "customers", "delete")
@@ -45,7 +45,8 @@ def begin(store: Store, job: JobIdentity = JOB, now: datetime = NOW) -> str:
 
 
 def chunk(store: Store, run: str, number: int, counts: dict[str, int], rows: int) -> None:
-    store.runs.chunk(run, number, tables=counts, rows=rows, seconds=0.25, retries=1, now=NOW)
+    with store.runs._writer.begin() as connection:
+        store.runs.add_chunk(connection, ChunkRecord(run, number, NOW, rows, counts, 0.25, 1))
 
 
 def script() -> ScriptDirectory:
@@ -301,12 +302,13 @@ CRASH = """
 import os, sys
 from datetime import UTC, datetime
 from retentiond.state.store import open_store
-from retentiond.state.values import JobIdentity
+from retentiond.state.values import ChunkRecord, JobIdentity
 now = datetime(2026, 11, 22, 1, tzinfo=UTC)
 store = open_store(sys.argv[1], create=True)
 job = JobIdentity("sparkcentral", "contract-data", "crm", "customer", "customers", "delete")
 run = store.runs.begin(job, plan_digest="d1", as_of=now, now=now)
-store.runs.chunk(run, 1, tables={"crm.customers": 2, "crm.contracts": 1}, rows=2, seconds=0.1, retries=0, now=now)
+with store.runs._writer.begin() as connection:
+    store.runs.add_chunk(connection, ChunkRecord(run, 1, now, 2, {"crm.customers": 2, "crm.contracts": 1}, 0.1, 0))
 os.kill(os.getpid(), 9)
 """
 
