@@ -21,7 +21,7 @@ _Used = Mapping[str, set[str]]
 
 def job_digest(job: Job) -> str:
     """The digest of one job."""
-    return _sha256(_plain(job, _used(job)))
+    return _sha256(_plain(job, used_columns(job)))
 
 
 def plan_digest(jobs: Iterable[Job]) -> str:
@@ -33,7 +33,7 @@ def _sha256(plain: object) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
-def _used(job: Job) -> _Used:
+def used_columns(job: Job) -> Mapping[str, set[str]]:
     """By label the columns that the job's statements name."""
     used: dict[str, set[str]] = defaultdict(set)
     for step in (*job.cascade, job.step):
