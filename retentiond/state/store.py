@@ -9,12 +9,14 @@ from typing import Self
 from sqlalchemy import Engine, insert, select
 from sqlalchemy.engine import URL, Connection, make_url
 
-from retentiond.errors import UsageError
+from retentiond.errors import RefusedError, UsageError
 from retentiond.state import tables
 from retentiond.state.approvals import Approvals
 from retentiond.state.control import Control
 from retentiond.state.faults import store_errors
 from retentiond.state.intents import Intents
+from retentiond.state.keys import keep_identity, state_identity
+from retentiond.state.ledger.known_keys import KnownKeys
 from retentiond.state.ledger.ledger import Ledger
 from retentiond.state.locks import Gate
 from retentiond.state.migrate import HEAD, refuse_newer, revision, upgrade
@@ -41,6 +43,7 @@ class Store:
         self.exists = exists
         self.runs = Runs(engine, writable=writable)
         self.ledger = Ledger(engine, writable=writable)
+        self.keys = KnownKeys(engine, self.ledger, writable=writable)
         self.control = Control(engine, writable=writable)
         self.intents = Intents(engine, self.ledger, self.runs, writable=writable)
         self.approvals = Approvals(engine, self.ledger, self.control, writable=writable)
@@ -78,12 +81,16 @@ class Store:
         self.close()
 
 
-def open_store(url: URL | str, *, create: bool) -> Store:
+def open_store(url: URL | str, *, create: bool, keys: Path | None = None) -> Store:
     """
     The store at that URL, with the schema this program knows.
 
     With `create` it is made or upgraded, under a lock; without, it is only read, and where there is none the answer is
-    an empty store that makes nothing.
+    an empty store that makes nothing. `keys` is the folder of the keys (else `keys` beside the file): it holds the id
+    of the store as well, so that one which is made anew has the same, and what it forgot is noticed.
+
+    Raises:
+        RefusedError: where the keys belong to another state store.
     """
     url = make_url(url)
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
@@ -93,10 +100,10 @@ def open_store(url: URL | str, *, create: bool) -> Store:
             code="state-unsupported",
         )
     file = Path(url.database or "")
-    return _open_to_write(url, file) if create else _open_to_read(file)
+    return _open_to_write(url, file, keys or file.parent / "keys") if create else _open_to_read(file)
 
 
-def _open_to_write(url: URL, file: Path) -> Store:
+def _open_to_write(url: URL, file: Path, keys: Path) -> Store:
     make_private(file)
     check_access(file, os.R_OK | os.W_OK)
     engine = writing_engine(url)
@@ -106,7 +113,7 @@ def _open_to_write(url: URL, file: Path) -> Store:
             folder_lock(file.parent),
             engine.execution_options(**{WRITES: True}).begin() as connection,
         ):
-            _bring_up(connection)
+            _bring_up(connection, keys, file.name)
     except BaseException:
         engine.dispose()
         raise
@@ -115,14 +122,25 @@ def _open_to_write(url: URL, file: Path) -> Store:
     return Store(engine, exists=True, writable=True, locks_folder=locks_folder)
 
 
-def _bring_up(connection: Connection) -> None:
+def _bring_up(connection: Connection, keys: Path, name: str) -> None:
     """Upgrade where needed and give a new store its identity, all in one transaction."""
     found = revision(connection)
     refuse_newer(found)
     if found != HEAD:
         upgrade(connection)
-    if connection.execute(select(tables.identity.c.id)).first() is None:
-        connection.execute(insert(tables.identity).values(id=1, state_id=str(uuid.uuid4())))
+    own = connection.execute(select(tables.identity.c.state_id)).scalar_one_or_none()
+    kept = state_identity(keys, name)
+    if kept is None:
+        keep_identity(keys, name, own or str(uuid.uuid4()))
+        kept = state_identity(keys, name)
+    if own is None:
+        connection.execute(insert(tables.identity).values(id=1, state_id=kept))
+    elif own != kept:
+        raise RefusedError(
+            f"the keys in {keys} belong to another state store",
+            hint="put the right state store back, or name a folder for its keys under [ledger]",
+            code="state-identity",
+        )
 
 
 def _open_to_read(file: Path) -> Store:
