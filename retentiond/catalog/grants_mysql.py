@@ -12,7 +12,9 @@ EVERYTHING = ("ALL PRIVILEGES", "ALL")
 
 _NAME = r"`(?:[^`]|``)+`"
 _GRANT = re.compile(
-    rf"^GRANT (?P<rights>.+?) ON (?:TABLE )?(?P<database>\*|{_NAME})\.(?P<table>\*|{_NAME}) TO (?P<rest>.*)$", re.DOTALL
+    rf"^GRANT (?P<rights>.+?) ON (?:TABLE )?(?P<database>\*|{_NAME})\.(?P<table>\*|{_NAME}) TO"
+    rf" (?P<grantee>{_NAME}(?:@{_NAME})?)(?P<rest>.*)$",
+    re.DOTALL,
 )
 # MySQL names a role as it names a user, with a host.
 _ROLE = re.compile(rf"^GRANT (?P<role>{_NAME})(?:@{_NAME})? TO ")
@@ -29,6 +31,7 @@ class Granted:
     database: str
     table: str
     columns: tuple[str, ...] = ()
+    grantee: str = ""  # as a statement would name it
 
     @property
     def is_global(self) -> bool:
@@ -74,9 +77,9 @@ def read_grant(line: str) -> Iterator[Granted]:
     database, table = _unquoted(found["database"]), _unquoted(found["table"])
     for right in _RIGHT.finditer(found["rights"]):
         columns = tuple(_unquoted(name) for name in _COLUMN.findall(right["columns"] or ""))
-        yield Granted(right["right"], database, table, columns)
+        yield Granted(right["right"], database, table, columns, found["grantee"])
     if "WITH GRANT OPTION" in found["rest"]:
-        yield Granted("GRANT OPTION", database, table)
+        yield Granted("GRANT OPTION", database, table, (), found["grantee"])
 
 
 def holds(granted: Iterable[Granted], right: str, database: str, table: str, column: str | None = None) -> bool:
@@ -85,6 +88,12 @@ def holds(granted: Iterable[Granted], right: str, database: str, table: str, col
         one.covers(right) and one.reaches(database, table) and (not one.columns or column in one.columns)
         for one in granted
     )
+
+
+def quoted_account(account: str) -> str:
+    """`user@host`, as CURRENT_USER() says it, as a statement wants it."""
+    user, _, host = account.rpartition("@")
+    return "@".join(f"`{part.replace('`', '``')}`" for part in (user, host))
 
 
 def _matches(pattern: str, database: str) -> bool:

@@ -240,6 +240,24 @@ def _emptied(job: Job, nodes: set[Node], dialects: Sequence[str] = ()) -> Iterat
             yield Wave(step.relation.label, keys, tuple(sorted(names)), circular=True)
 
 
+def emptied_columns(job: Job) -> dict[str, tuple[str, ...]]:
+    """By label the columns that may have to be emptied before rows that refer to each other in a circle can go."""
+    if not _circular(job):
+        return {}
+    edges = [(step.relation.label, edge.parent) for step in job.cascade for edge in step.edges]
+    stuck = {label for pair in edges for label in pair}
+    # Whatever has nothing below it goes first; what is left then has a circle below it, or is part of one.
+    while free := stuck - {parent for child, parent in edges if child in stuck}:
+        stuck -= free
+    found: dict[str, tuple[str, ...]] = {}
+    for step in job.cascade:
+        label = step.relation.label
+        names = {name for edge in step.edges for name in _emptiable(step, edge)} if label in stuck else set()
+        if names:
+            found[label] = tuple(sorted({*found.get(label, ()), *names}))
+    return found
+
+
 def _emptiable(step: Step, edge: Edge) -> tuple[str, ...]:
     """The columns of a reference that can be emptied: it then refers to nothing."""
     columns = [step.relation.column(name) for name in edge.child_columns if name not in step.relation.key]

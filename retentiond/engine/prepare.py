@@ -8,7 +8,7 @@ where there are no roles, the first run makes it.
 import sqlalchemy as sa
 from sqlalchemy import text
 
-from retentiond.catalog.grants_mysql import grants, holds
+from retentiond.catalog.grants_mysql import grants, holds, quoted_account
 from retentiond.catalog.model import Dialect
 
 SCHEMA = "retentiond"  # on PostgreSQL
@@ -49,7 +49,7 @@ def fence_statements(dialect: Dialect, role: str | None) -> list[str]:
         ]
     columns = _COLUMNS.replace("(500)", f"(500) {_ASCII}").replace("(100)", f"(100) {_ASCII}")
     made = [f"CREATE TABLE IF NOT EXISTS {TABLE} ({columns}) ENGINE=InnoDB"]
-    return made + ([f"GRANT {', '.join(RIGHTS)} ON {TABLE} TO {account(role)}"] if role else [])
+    return made + ([f"GRANT {', '.join(RIGHTS)} ON {TABLE} TO {quoted_account(role)}"] if role else [])
 
 
 def make_fence(connection: sa.Connection, dialect: Dialect, role: str | None) -> None:
@@ -75,12 +75,6 @@ def has_fence(connection: sa.Connection, dialect: Dialect) -> bool:
         return False
     held = grants(connection)
     return all(holds(held, right, str(database), TABLE) for right in RIGHTS)
-
-
-def account(role: str) -> str:
-    """`user@host` as MariaDB and MySQL want it in a statement."""
-    user, _, host = role.rpartition("@")
-    return "@".join(f"`{part.replace('`', '``')}`" for part in (user, host))
 
 
 def _for_postgresql(role: str | None) -> list[str]:
