@@ -18,7 +18,7 @@ from tests.databases import create, drop
 
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
-FOLDER_MARKS = ("unit", "database", "acceptance")
+FOLDER_MARKS = ("unit", "database", "acceptance", "fault")
 
 # A database on a busy machine takes what it takes; in CI the examples are the same each time.
 hypothesis_settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -54,13 +54,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         run.stop()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by the folder it is in."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the fault suite's long part (`make test-fault`), see docs/decisions/0009-fault-suite.md."""
+    group = parser.getgroup("fault suite")
+    group.addoption("--long", action="store_true", help="run the tests marked `long` too")
+    group.addoption("--kills", type=int, default=300, help="how many random kills, over the three engines")
+    group.addoption("--holds", type=int, default=1000, help="how many holds race with runs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test by the folder it is in; leave the long ones out unless they were asked for."""
     here = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
         if folder in FOLDER_MARKS:
             item.add_marker(folder)
+    if not config.getoption("--long"):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")
