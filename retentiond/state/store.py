@@ -44,7 +44,7 @@ class Store:
         self.runs = Runs(engine, writable=writable)
         self.ledger = Ledger(engine, writable=writable)
         self.keys = KnownKeys(engine, self.ledger, writable=writable)
-        self.control = Control(engine, writable=writable)
+        self.control = Control(engine, self.ledger, writable=writable)
         self.intents = Intents(engine, self.ledger, self.runs, writable=writable)
         self.approvals = Approvals(engine, self.ledger, self.control, writable=writable)
         self.stops = Stops(engine, self.ledger, self.control, writable=writable)
