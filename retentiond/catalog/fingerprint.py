@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from retentiond.catalog.model import Catalog, Column, ForeignKey, Index, Table, Trigger
@@ -17,8 +17,16 @@ def fingerprint(catalog: Catalog, tables: Iterable[str]) -> str:
     What comes and goes without bearing on rows is left out: estimates, other tables, our own, the order of columns,
     plain indexes, and new partitions – unless a partition has a trigger or a foreign key of its own.
     """
-    described = {name: _described(catalog, name) for name in sorted(set(tables)) if not _is_ours(name)}
-    text = json.dumps(described, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return _sha256({name: _described(catalog, name) for name in sorted(set(tables)) if not _is_ours(name)})
+
+
+def combined(fingerprints: Mapping[str, str]) -> str:
+    """One fingerprint of several, by whatever tells them apart."""
+    return _sha256(dict(fingerprints))
+
+
+def _sha256(plain: object) -> str:
+    text = json.dumps(plain, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 

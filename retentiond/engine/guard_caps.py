@@ -14,8 +14,6 @@ SPIKE_RUNS = 10
 SPIKE_AT_LEAST_RUNS = 3
 SPIKE_AT_LEAST_ROWS = 100
 
-RELEASABLE = ("max_rows", "max_share", "spike")
-
 
 @dataclass(frozen=True, slots=True)
 class Tripped:
@@ -26,22 +24,29 @@ class Tripped:
 
 
 def tripped(guard: Guard, due: int, total: int, history: Sequence[int]) -> tuple[Tripped, ...]:
-    """
-    The caps that `due` rows of a table of `total` exceed. `history` are the rows of the last runs that did something.
-    """
+    """The caps that `due` rows of a table of `total` exceed; `history` are the rows of the last runs that did any."""
     found = []
-    max_rows = MAX_ROWS if guard.max_rows is None else guard.max_rows
-    if due > max_rows:
-        found.append(Tripped("max_rows", f"{due:,} rows are due, and one run may take {max_rows:,}"))
-    max_share = MAX_SHARE if guard.max_share is None else guard.max_share
-    if due > max_share * total:
+    if due > max_rows(guard):
+        found.append(Tripped("max_rows", f"{due:,} rows are due, and one run may take {max_rows(guard):,}"))
+    if due > max_share(guard) * total:
         share = f"{100 * due / total:.1f} %" if total else "more than all"
-        found.append(Tripped("max_share", f"{due:,} rows are {share} of the table, and one run may take {max_share:.4g}"))
-    if most := _usual(history):
-        if due > SPIKE_FACTOR * most and due >= SPIKE_AT_LEAST_ROWS:
-            what = f"{due:,} rows are due, and no run of the last {len(history)} took more than {most:,}"
-            found.append(Tripped("spike", what))
+        may = f"{100 * max_share(guard):.4g} %"
+        found.append(Tripped("max_share", f"{due:,} rows are {share} of the table, and one run may take {may}"))
+    most = _usual(history)
+    if most and due > SPIKE_FACTOR * most and due >= SPIKE_AT_LEAST_ROWS:
+        message = f"{due:,} rows are due, and none of the last {len(history)} runs took more than {most:,}"
+        found.append(Tripped("spike", message))
     return tuple(found)
+
+
+def max_rows(guard: Guard) -> int:
+    """The most rows that one run of a rule may take."""
+    return MAX_ROWS if guard.max_rows is None else guard.max_rows
+
+
+def max_share(guard: Guard) -> float:
+    """The largest share of its table that one run of a rule may take."""
+    return MAX_SHARE if guard.max_share is None else guard.max_share
 
 
 def _usual(history: Sequence[int]) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from retentiond.errors import RefusedError
 
+MEND = "chmod go-w, or chown to the user who runs retentiond"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Exposure:
@@ -36,7 +38,7 @@ def refuse_exposed(files: Iterable[Path]) -> None:
     if found := exposures(files):
         raise RefusedError(
             "; ".join(str(exposure) for exposure in found),
-            hint="chmod go-w, or chown to the user who runs retentiond",
+            hint=MEND,
             code="policy-file-mode",
         )
 

@@ -6,7 +6,7 @@ counts for nothing.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, Row, insert, select, update
 from sqlalchemy.engine import Connection
 
+from retentiond.catalog.fingerprint import combined
 from retentiond.errors import RefusedError, UsageError
 from retentiond.state import tables as schema
 from retentiond.state.control import Control
@@ -37,13 +38,18 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an approval is over: a job's digest, its schema's fingerprint, the rows due, and the caps they exceed."""
+    """What an approval is over: a job's digest, its tables' fingerprints, the rows due, and the caps they exceed."""
 
     job: str
     digest: str
-    fingerprint: str
+    tables: Mapping[str, str]
     rows: int
     caps: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """One fingerprint of all tables."""
+        return combined(self.tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +103,20 @@ class Approvals:
         with store_errors("reading approvals"), self._engine.connect() as connection:
             return tuple(connection.execute(select(_A.job).where(standing).distinct().order_by(_A.job)).scalars())
 
-    def holds(self, job: str, digest: str, fingerprint: str) -> bool:
-        """True where an approval of this plan on this schema is in force now."""
-        return any(approval.counts and approval.is_over(digest, fingerprint) for approval in self.of(job))
+    def standing(self, job: str, digest: str, fingerprint: str, *, by_two: bool = False) -> tuple[Approval, ...]:
+        """
+        The approvals of this plan on this schema that count now, newest first; with `by_two` those of two people.
+
+        One that was followed by an approval of something else counts no more: an older version of a rule that comes
+        back wants an approval again.
+        """
+        found: list[Approval] = []
+        for approval in self.of(job):
+            if approval.counts and (approval.by_two or not by_two):
+                if not approval.is_over(digest, fingerprint):
+                    break
+                found.append(approval)
+        return tuple(found)
 
     def give(self, wanted: Wanted, *, by: Person, now: datetime, four_eyes: bool = False) -> Approval:
         """
@@ -117,7 +134,12 @@ class Approvals:
                 return self._second(connection, first, by, now)
             event = "requested" if four_eyes else "given"
             leaf = self._ledger.append(connection, "approval", now, _leaf(event, wanted, by))
-            values = _values(wanted) | {"given_at": now, "given_by": by.name, "login_uid": by.login_uid}
+            values = _values(wanted) | {
+                "tables": dict(wanted.tables),
+                "given_at": now,
+                "given_by": by.name,
+                "login_uid": by.login_uid,
+            }
             values |= {"in_force": int(not four_eyes), "leaf": leaf}
             connection.execute(insert(schema.approvals).values(values))
             return _of(connection, wanted.job)[0]
@@ -163,13 +185,11 @@ def _of(connection: Connection, job: str) -> tuple[Approval, ...]:
 
 
 def _asked(connection: Connection, wanted: Wanted) -> Approval | None:
-    """What somebody asked for and that covers what is wanted now, or None."""
-    for approval in _of(connection, wanted.job):
-        waits = not approval.in_force and not approval.withdrawn
-        same = approval.is_over(wanted.digest, wanted.fingerprint) and set(wanted.caps) <= set(approval.wanted.caps)
-        if waits and same and approval.covers(wanted.rows):
-            return approval
-    return None
+    """What somebody asked for last, where that covers what is wanted now; else None."""
+    last = next(iter(_of(connection, wanted.job)), None)
+    if last is None or last.in_force or last.withdrawn or not last.is_over(wanted.digest, wanted.fingerprint):
+        return None
+    return last if set(wanted.caps) <= set(last.wanted.caps) and last.covers(wanted.rows) else None
 
 
 def _refuse_one_person(by: Person, first: Approval | None) -> None:
@@ -208,13 +228,15 @@ def _vouched(connection: Connection, row: Row[Any]) -> bool:
         return False
     said = json.loads(leaf)
     event = "given" if row.in_force else "requested"
-    return said.get("kind") == "approval" and said.get("event") == event and all(
-        said.get(name) == value for name, value in _values(_wanted(row)).items()
+    return (
+        said.get("kind") == "approval"
+        and said.get("event") == event
+        and all(said.get(name) == value for name, value in _values(_wanted(row)).items())
     )
 
 
 def _wanted(row: Row[Any]) -> Wanted:
-    return Wanted(row.job, row.digest, row.fingerprint, row.rows, tuple(row.guards))
+    return Wanted(row.job, row.digest, row.tables, row.rows, tuple(row.guards))
 
 
 def _approval(row: Row[Any]) -> Approval:

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from retentiond.errors import UsageError
 from retentiond.state import tables as schema
 from retentiond.state.faults import store_errors
+from retentiond.state.ledger.ledger import Ledger
 from retentiond.state.sqlite import WRITES
 
 _C = schema.control.c
@@ -26,8 +27,9 @@ class ClockNote:
 class Control:
     """The part of a store that holds the epoch; got as `store.control`."""
 
-    def __init__(self, engine: Engine, *, writable: bool) -> None:
+    def __init__(self, engine: Engine, ledger: Ledger, *, writable: bool) -> None:
         self._engine = engine
+        self._ledger = ledger
         self._writer = engine.execution_options(**{WRITES: True})
         self._writable = writable
 
@@ -50,8 +52,24 @@ class Control:
 
     def note_clock(self, note: ClockNote) -> None:
         """Remembers how the clock stands."""
+        self._must_write()
+        with store_errors("noting the clock"), self._writer.begin() as connection:
+            _note(connection, note)
+
+    def accept_clock(self, note: ClockNote | None, *, now: datetime, by: str, login_uid: int | None) -> None:
+        """From now on the clock as it is counts as right, whatever the last run or the ledger said."""
+        self._must_write()
+        with store_errors("accepting the clock"), self._writer.begin() as connection:
+            self._ledger.accept_clock(connection, now)
+            self._ledger.append(connection, "approval", now, {"event": "clock", "by": by, "login_uid": login_uid})
+            if note is not None:
+                _note(connection, note)
+
+    def _must_write(self) -> None:
         if not self._writable:
             raise UsageError("the state store was opened for reading only", code="state-read-only")
-        values = {"clock_wall": note.wall, "clock_uptime": note.uptime, "clock_boot": note.boot}
-        with store_errors("noting the clock"), self._writer.begin() as connection:
-            connection.execute(update(schema.control).values(values))
+
+
+def _note(connection: Connection, note: ClockNote) -> None:
+    values = {"clock_wall": note.wall, "clock_uptime": note.uptime, "clock_boot": note.boot}
+    connection.execute(update(schema.control).values(values))

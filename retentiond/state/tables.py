@@ -240,6 +240,7 @@ approvals = Table(
     Column("digest", String(64), nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("rows", BigInteger, nullable=False),
+    Column("tables", JSON, nullable=False),  # the fingerprint of each; together they are the one above
     Column("guards", JSON, nullable=False),  # the names it releases, for one run
     Column("given_at", Instant, nullable=False),
     Column("given_by", Text, nullable=False),

@@ -164,6 +164,7 @@ def _people() -> None:
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
         sa.Column("rows", WIDE, nullable=False),
+        sa.Column("tables", sa.JSON(), nullable=False),
         sa.Column("guards", sa.JSON(), nullable=False),
         sa.Column("given_at", INSTANT, nullable=False),
         sa.Column("given_by", sa.Text(), nullable=False),
