@@ -38,8 +38,7 @@ class KnownKeys:
 
     def state_id(self) -> str:
         """The id of the state store; empty where there is none yet."""
-        with store_errors("reading the identity"), self._engine.connect() as connection:
-            return connection.execute(select(schema.identity.c.state_id)).scalar_one_or_none() or ""
+        return self._ledger.state_id()
 
     def of(self, purpose: Purpose) -> list[KnownKey]:
         """The keys made for that purpose, destroyed ones too, oldest first."""

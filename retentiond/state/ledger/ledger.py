@@ -6,9 +6,11 @@ tokens, whose hashes the leaves hold.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.engine import Connection
@@ -16,10 +18,15 @@ from sqlalchemy.engine import Connection
 from retentiond.errors import EvidenceError, RefusedError, UsageError
 from retentiond.state import tables as schema
 from retentiond.state.faults import store_errors
+from retentiond.state.ledger.checkpoint import origin_of
 from retentiond.state.ledger.leaf import KINDS, canonical, instant_text, parse
+from retentiond.state.ledger.signing import Copy, check_signed, sign_next
 from retentiond.state.ledger.token_list import TokenList
 from retentiond.state.ledger.tree import Frontier, leaf_hash
 from retentiond.state.sqlite import WRITES
+
+if TYPE_CHECKING:
+    from retentiond.state.keys import KeyRing
 
 BACKWARDS = timedelta(seconds=60)  # by how much the clock may be set back before it is a matter for a person
 _AT_ONCE = 1000  # leaves that a reader holds
@@ -80,6 +87,7 @@ class Ledger:
 
     def write(self, kind: str, now: datetime, fields: Mapping[str, object]) -> int:
         """The index of a new leaf, durable when this returns."""
+        self._must_be_writable()
         with store_errors("appending to the ledger"), self._writer.begin() as connection:
             return self.append(connection, kind, now, fields)
 
@@ -143,9 +151,54 @@ class Ledger:
         with store_errors("reading tokens"), self._engine.connect() as connection:
             return [TokenList(row.table, row.scheme, row.key, bytes(row.tokens)) for row in connection.execute(query)]
 
-    def _must_write(self, connection: Connection) -> None:
+    def checkpoint(self, keys: "KeyRing", copy_folder: Path | None, now: datetime) -> str:
+        """
+        The signed checkpoint of the ledger as it is, beside it and, where there is a folder, there too.
+
+        Nothing is signed where nothing was appended since. A folder that missed a checkpoint gets it now.
+
+        Raises:
+            EvidenceError: where this ledger is not the one that was signed before, or the folder cannot be written to.
+        """
+        self._must_be_writable()
+        signers = keys.signer()
+        copy = None if copy_folder is None else Copy(copy_folder, self.state_id())
+        with copy.alone() if copy else nullcontext():
+            with store_errors("signing the ledger"), self._writer.begin() as connection:
+                frontier = self._head(connection).frontier
+                origin = signers[0].verifier.name
+                check_signed(connection, frontier, origin, keys.verifiers(), copy.read() if copy else None)
+                note = sign_next(connection, frontier, signers, now)
+            if copy:
+                copy.write(note, keys.verifiers())
+        if len(signers) > 1:
+            keys.retire_signers()
+        return note
+
+    def check_copy(self, keys: "KeyRing", copy_folder: Path | None) -> None:
+        """
+        Compare the ledger with its last checkpoint and with the copy of it; nothing is written.
+
+        Raises:
+            EvidenceError: where this ledger is not the one that was signed.
+        """
+        state_id = self.state_id()
+        copy = Copy(copy_folder, state_id).read() if copy_folder is not None and state_id else None
+        with store_errors("reading the ledger"), self._engine.connect() as connection:
+            frontier = self._head(connection).frontier
+            check_signed(connection, frontier, origin_of(state_id), keys.verifiers(), copy)
+
+    def state_id(self) -> str:
+        """The id of the state store, in whose name the ledger signs; empty where there is none yet."""
+        with store_errors("reading the identity"), self._engine.connect() as connection:
+            return connection.execute(select(schema.identity.c.state_id)).scalar_one_or_none() or ""
+
+    def _must_be_writable(self) -> None:
         if not self._writable:
             raise UsageError("the state store was opened for reading only", code="state-read-only")
+
+    def _must_write(self, connection: Connection) -> None:
+        self._must_be_writable()
         if not connection.get_execution_options().get(WRITES, False):
             raise ValueError("a leaf belongs in a transaction that was begun to write")
 
