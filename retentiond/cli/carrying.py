@@ -18,6 +18,8 @@ from retentiond.cli.failures import DUE, FAILED, REFUSED, exit_code, tell, worst
 from retentiond.cli.job_views import Extras, as_json, csv_text, job_sheet, name_of, remarks, sample_text, totals
 from retentiond.cli.output import warn, write_document, write_sheet
 from retentiond.compiler.plan import BlockedJob, Job
+from retentiond.engine.consent import NONE, Consent
+from retentiond.engine.custody import Custody, open_custody
 from retentiond.engine.policy_files import exposures
 from retentiond.engine.report import JobReport, instant_text
 from retentiond.engine.run import carry_out
@@ -90,18 +92,27 @@ class Carrying:
 
     def look(self, at: datetime, *, estimate: bool = False) -> Outcome:
         """What a run at that instant would find; nothing is written."""
-        return self._carry(at, None, estimate=estimate)
+        with ExitStack() as stack:
+            try:
+                store = stack.enter_context(open_store(self._settings.state.connection_url(), create=False))
+            except RetentiondError as error:
+                warn(f"what is held and approved is not known: {error}")
+                return self._carry(at, None, apply=False, estimate=estimate)
+            return self._carry(at, self._custody(store, NONE), apply=False, estimate=estimate)
 
-    def do(self, at: datetime) -> Outcome:
-        """What a run found and did."""
-        with open_store(self._settings.state.connection_url(), create=True) as store:
-            return self._carry(at, store, estimate=False)
+    def do(self, at: datetime, consent: Consent) -> Outcome:
+        """What a run found and did; `consent` is what its caller has said yes to."""
+        keys = self._settings.ledger.keys
+        with open_store(self._settings.state.connection_url(), create=True, keys=keys) as store:
+            return self._carry(at, self._custody(store, consent), apply=True, estimate=False)
 
-    def _carry(self, at: datetime, store: Store | None, *, estimate: bool) -> Outcome:
-        """Carries the jobs out, or looks at them where there is no store; keeps what was reported before an error."""
+    def _custody(self, store: Store, consent: Consent) -> Custody:
+        return open_custody(self.workspace, self.sources, store, consent=consent, exposures=exposures(self.files))
+
+    def _carry(self, at: datetime, custody: Custody | None, *, apply: bool, estimate: bool) -> Outcome:
+        """Carries the jobs out, or looks at them; keeps what was reported before an error."""
         reports: list[JobReport] = []
         stopped: RetentiondError | None = None
-        apply = store is not None
         with progress_bars() as bars:
             try:
                 for report in carry_out(
@@ -109,7 +120,7 @@ class Carrying:
                     self.sources,
                     at,
                     apply=apply,
-                    store=store,
+                    custody=custody,
                     progress=bars,
                     estimate=estimate,
                     requested_by=login_name(),

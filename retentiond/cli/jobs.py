@@ -82,6 +82,7 @@ def _look(options: Options, order: Order) -> int:
 def _do(options: Options, order: Order) -> int:
     from retentiond.cli.carrying import Carrying, ask, write
     from retentiond.cli.moments import past_instant
+    from retentiond.engine.consent import NONE, consent_of_this_person
     from retentiond.engine.policy_files import refuse_exposed
     from retentiond.settings import load_settings
 
@@ -89,8 +90,10 @@ def _do(options: Options, order: Order) -> int:
     at = past_instant(order.at, settings.timezone)
     with Carrying(settings, order.rules, order.source) as carrying:
         refuse_exposed(carrying.files)
+        consent = consent_of_this_person() if order.yes else NONE
         if not order.yes and sys.stdin.isatty() and sys.stderr.isatty():
             ask(carrying.look(at), settings.timezone)
-        outcome = carrying.do(at)
+            consent = consent_of_this_person()
+        outcome = carrying.do(at, consent)
         write(outcome, order.form, settings.timezone)
     return outcome.exit_code()

@@ -12,6 +12,7 @@ from retentiond.cli.failures import FAILED, FINE, worst
 from retentiond.cli.job_views import name_of, remarks, totals
 from retentiond.cli.moments import now
 from retentiond.cli.output import Column, Sheet, colourful, counted, write_sheet
+from retentiond.engine.consent import consent_of_this_person
 from retentiond.engine.report import JobReport
 from retentiond.settings import load_settings
 
@@ -44,7 +45,7 @@ def show_around(file: Path) -> int:
         before = carrying.look(at)
         write(before, "table", settings.timezone)
         _headline("3. run: what is due goes, the rest stays and says why")
-        done = carrying.do(at)
+        done = carrying.do(at, consent_of_this_person())
         after = carrying.look(at)
         _show(before, done, after)
         _headline("4. plan again: the same dry run, at the same instant")

@@ -5,15 +5,17 @@ Every changing statement names its rows by their full key and repeats the predic
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
+from sqlalchemy.sql.dml import ReturningDelete
 
 from retentiond.compiler.clock_sql import TEXTS
 from retentiond.compiler.key_sets import Key, in_keys, is_one_of
-from retentiond.compiler.plan import ClockRead, Edge, Job, Relation, Step
+from retentiond.compiler.plan import ClockRead, Edge, HoldTests, Job, Relation, Step
 from retentiond.compiler.predicates import Predicates, floor_applies
 from retentiond.compiler.related_sql import Related, term_sql, term_value
 from retentiond.compiler.tables import table_of
@@ -105,8 +107,8 @@ def page_statement(
 def examine_statement(job: Job, at: datetime, keys: Sequence[Key], extra: Sequence[str]) -> sa.Select[*tuple[Any, ...]]:
     """
     All that bears on rows of these keys, read together. Columns of the answer, in order: the key; per term four flags
-    and its value, or the link that leads to another source; held; floored; per floor of another source whether it
-    applies, and its link; then the `extra` columns.
+    and its value, or the link that leads to another source; what keeps it (see `keeper_columns`); then the `extra`
+    columns.
     """
     rows = Predicates(job.step, at)
     columns: list[ColumnElement[Any]] = [*rows.key_columns()]
@@ -152,7 +154,10 @@ def children_statement(
 
 
 def keeper_columns(step: Step, rows: Predicates) -> list[ColumnElement[Any]]:
-    """Held and floored as 0/1, then per floor of another source: whether it applies, and the link to its clock."""
+    """
+    Held and floored as 0/1; per floor of another source whether it applies, and the link to its clock; then the columns
+    that climbs to legal holds begin with.
+    """
     columns: list[ColumnElement[Any]] = [_flag(rows.held()), _flag(rows.floored())]
     for floor in step.keepers.floors:
         if not floor.clock.local:
@@ -160,7 +165,7 @@ def keeper_columns(step: Step, rows: Predicates) -> list[ColumnElement[Any]]:
                 _flag(floor_applies(floor, step.relation, rows.table)),
                 rows.table.c[floor.clock.hops[0].near_column],
             ]
-    return columns
+    return columns + [rows.table.c[name] for name in step.keepers.holds.links]
 
 
 def lock_related_statements(
@@ -231,6 +236,14 @@ def delete_statement(step: Step, at: datetime, keys: Sequence[Key], known: Mappi
     return sa.delete(_target(rows.table)).where(*conditions)
 
 
+def delete_returning_statement(
+    step: Step, at: datetime, keys: Sequence[Key], known: Mapping[int, TermFlags]
+) -> ReturningDelete[Any]:
+    """`delete_statement` that tells the keys of the rows it took."""
+    statement = delete_statement(step, at, keys, known)
+    return statement.returning(*(table_of(step.relation).c[name] for name in step.relation.key))
+
+
 def update_statement(
     step: Step, at: datetime, keys: Sequence[Key], known: Mapping[int, TermFlags], values: Mapping[str, object]
 ) -> sa.Update:
@@ -295,8 +308,12 @@ def _target(table: sa.FromClause) -> sa.TableClause:
 def update_rows_statement(
     step: Step, at: datetime, known: Mapping[int, TermFlags], fixed: Mapping[str, object], computed: Sequence[str]
 ) -> sa.Update:
-    """`update_statement` for one row at a time: the key as parameters `key_0` …, computed values as `new_COLUMN`."""
-    rows = Predicates(step, at)
+    """
+    `update_statement` for one row at a time: the key as parameters `key_0` …, computed values as `new_COLUMN`.
+
+    Legal holds are not asked for again, row by row: the rows are locked, and what keeps them was asked under the lock.
+    """
+    rows = Predicates(replace(step, keepers=replace(step.keepers, holds=HoldTests())), at)
     by_key = [column == sa.bindparam(f"key_{index}") for index, column in enumerate(rows.key_columns())]
     conditions = [*by_key, *still(step, rows, known), rows.unfinished()]
     columns = {rows.table.c[name]: value for name, value in fixed.items()}

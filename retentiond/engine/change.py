@@ -6,7 +6,8 @@ must be what was examined, or the chunk is rolled back.
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from retentiond.compiler.plan import ClockRead, Job, Masking, Relation, Step
 from retentiond.compiler.statements import (
     children_statement,
     contradiction_statement,
+    delete_returning_statement,
     delete_statement,
     floored_statement,
     lock_statement,
@@ -63,50 +65,76 @@ def lock(job: Job, at: datetime, transaction: Transaction, keys: Sequence[Key]) 
 
 
 def needs_lock(job: Job) -> bool:
-    """True where the decision rests on more than the row's own columns, or old values are read to make new ones."""
+    """
+    True where the decision rests on more than the row's own columns, or old values are read to make new ones; on MySQL
+    always, whose DELETE cannot tell which rows it took.
+    """
+    if job.step.relation.dialect == "mysql":
+        return True
     floors = any(floor.clock.hops for floor in job.step.keepers.floors)
     return bool(job.cascade or job.step.masking or floors or related_terms(job.expiry.clocks))
 
 
+@dataclass(slots=True)
+class Changed:
+    """
+    What the statements of a chunk did, as the database told: by table label the keys of the rows that went or were
+    masked, and how many had references emptied before they went.
+    """
+
+    keys: dict[str, list[Key]] = field(default_factory=dict, repr=False)
+    unlinked: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The rows that went, per table label."""
+        return {label: len(keys) for label, keys in self.keys.items()}
+
+    def add(self, label: str, keys: Iterable[Key]) -> None:
+        """Notes rows that went."""
+        self.keys.setdefault(label, []).extend(keys)
+
+
 def destroy(
     job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate], family: Family, going: set[Node]
-) -> dict[str, int]:
-    """Deletes the rows and all that goes with them, children first; the rows that went, per table label."""
+) -> Changed:
+    """Deletes the rows and all that goes with them, children first."""
     steps = {step.relation.label: step for step in job.cascade}
-    counts: dict[str, int] = {}
+    changed = Changed()
     own = {candidate.key: candidate for candidate in due}
     for wave in waves(job, family, going):
         step = steps.get(wave.label)
         if wave.circular and step is not None:
-            _unlink(transaction, step, wave.keys, wave.unlink)
+            unlinked = _unlink(transaction, step, wave.keys, wave.unlink)
+            changed.unlinked[wave.label] = changed.unlinked.get(wave.label, 0) + unlinked
             continue
         chosen = [own[key] for key in wave.keys if wave.label == family.own and key in own]
         others = [key for key in wave.keys if not (wave.label == family.own and key in own)]
-        gone = _delete_own(job, at, transaction, chosen) if chosen else 0
+        changed.add(wave.label, _delete_own(job, at, transaction, chosen) if chosen else ())
         if others and step is not None:
-            gone += _delete_others(at, transaction, step, others)
-        counts[wave.label] = counts.get(wave.label, 0) + gone
-    return counts
+            _delete_others(at, transaction, step, others)
+            changed.add(wave.label, others)
+    return changed
 
 
-def mask(job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate], key: bytes) -> int:
-    """Masks the rows; how many were changed."""
+def mask(job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate], key: bytes) -> Changed:
+    """Masks the rows."""
     masking, relation = job.step.masking, job.step.relation
     assert masking is not None
     table = table_of(relation)
     fixed = _fixed_values(job, masking, relation, table, at)
     computed = {name: method for name, method in masking.methods if name not in fixed}
-    changed = 0
+    count = 0
     for known, group in _by_known(job, due):
         keys = [candidate.key for candidate in group]
         if not computed:
-            changed += _count(transaction, job.source, update_statement(job.step, at, keys, known, fixed))
+            count += _count(transaction, job.source, update_statement(job.step, at, keys, known, fixed))
             continue
         statement = update_rows_statement(job.step, at, known, fixed, list(computed))
         rows = [_masked(job, candidate, computed, key) for candidate in group]
-        changed += int(transaction.execute(job.source, statement, rows).rowcount)
-    _must_match(changed, len(due), relation.label)
-    return changed
+        count += int(transaction.execute(job.source, statement, rows).rowcount)
+    _must_match(count, len(due), relation.label)
+    return Changed({relation.label: [candidate.key for candidate in due]})
 
 
 def masked_columns(masking: Masking) -> list[str]:
@@ -118,8 +146,8 @@ def look_again(
     job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate], family: Family, going: set[Node]
 ) -> None:
     """
-    Asks again for all that the decision rested on beside the rows themselves: related rows, floors, what belongs to
-    rows that go; what lies in other sources last.
+    Asks again for all in the same source that the decision rested on beside the rows themselves: related rows, floors,
+    what belongs to rows that go.
 
     Asked in a session of its own: it sees what everybody committed, and not what this transaction took away – a new
     contract that our deletion of its customer would take along is still there. On SQLite the file is ours alone.
@@ -131,17 +159,37 @@ def look_again(
     for label, step in steps.items():
         if step.relation.dialect != "sqlite":
             _look_at_floors(step, at, transaction, [key for found, key in going if found == label])
-            _look_at_children(step, at, transaction, family, going)
-    related = [(index, job.expiry.clocks[index]) for index in related_terms(job.expiry.clocks)]
-    for index, clock in related:
+            _look_at_children(step, at, transaction, family, going, abroad=False)
+    for index in related_terms(job.expiry.clocks):
+        clock = job.expiry.clocks[index]
         if clock.local and job.step.relation.dialect != "sqlite":
             _look_at_related(clock, index, at, transaction, due)
-    for index, clock in related:
+
+
+def look_abroad(
+    job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate], family: Family, going: set[Node]
+) -> None:
+    """
+    Asks again for all in other sources that the decision rested on: the last step before the gate.
+
+    Raises:
+        TransientError: as `look_again`.
+    """
+    for step in job.cascade:
+        _look_at_children(step, at, transaction, family, going, abroad=True)
+    for index in related_terms(job.expiry.clocks):
+        clock = job.expiry.clocks[index]
         if not clock.local:
             _ship_again(clock, index, at, transaction, due)
     for label, crossing in transaction.crossings:
         if any((label, key) in going for key in crossing.floored()):
             raise _changed(label, "a floor")
+
+
+def rests_abroad(job: Job, transaction: Transaction) -> bool:
+    """True where something in another source bears on the chunk, which no lock of ours holds still."""
+    asked = any(crossing.asks() for _, crossing in transaction.crossings)
+    return asked or not job.expiry.local or len(job.sources) > 1
 
 
 def _look_at_floors(step: Step, at: datetime, transaction: Transaction, keys: Sequence[Key]) -> None:
@@ -152,13 +200,15 @@ def _look_at_floors(step: Step, at: datetime, transaction: Transaction, keys: Se
             raise _changed(step.relation.label, "a floor")
 
 
-def _look_at_children(step: Step, at: datetime, transaction: Transaction, family: Family, going: set[Node]) -> None:
-    """Rows that came to belong to one that goes, where no foreign key shut them out."""
+def _look_at_children(
+    step: Step, at: datetime, transaction: Transaction, family: Family, going: set[Node], *, abroad: bool
+) -> None:
+    """Rows that came to belong to one that goes, where no foreign key shut them out; `abroad`: of another source."""
     for edge in step.edges:
-        if edge.enforced:
+        own = edge.parent.startswith(f"{step.relation.source}.")
+        if edge.enforced or own == abroad:
             continue
         # The parent's own source is asked with what its driver gave; another one with what every driver takes.
-        own = edge.parent.startswith(f"{step.relation.source}.")
         sent: Callable[[object], object] = (lambda value: value) if own else plain
         parents = [family.nodes[node] for node in going if node[0] == edge.parent]
         values = {tuple(sent(parent[name]) for name in edge.parent_columns) for parent in parents}
@@ -190,30 +240,35 @@ def _changed(where: str, what: str) -> TransientError:
     return TransientError(f"{where}: {what} is no longer what it was when it was looked at", code="changed-meanwhile")
 
 
-def _delete_own(job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate]) -> int:
-    gone = 0
+def _delete_own(job: Job, at: datetime, transaction: Transaction, due: Sequence[Candidate]) -> list[Key]:
+    """The keys of the rows that went; of rows that were not locked some may have stayed."""
+    gone: list[Key] = []
+    locked = needs_lock(job) or job.step.relation.dialect == "sqlite"
     for known, group in _by_known(job, due):
         keys = [candidate.key for candidate in group]
-        gone += _count(transaction, job.source, delete_statement(job.step, at, keys, known))
-    if needs_lock(job) or job.step.relation.dialect == "sqlite":
-        _must_match(gone, len(due), job.step.relation.label)
+        if locked:
+            count = _count(transaction, job.source, delete_statement(job.step, at, keys, known))
+            _must_match(count, len(keys), job.step.relation.label)
+            gone += keys
+            continue
+        statement = delete_returning_statement(job.step, at, keys, known)
+        gone += [tuple(row) for row in transaction.fetch(job.source, statement)]
     return gone
 
 
-def _delete_others(at: datetime, transaction: Transaction, step: Step, keys: Sequence[Key]) -> int:
-    gone = 0
+def _delete_others(at: datetime, transaction: Transaction, step: Step, keys: Sequence[Key]) -> None:
     for piece in _batches(keys):
-        gone += _count(transaction, step.relation.source, delete_statement(step, at, piece, {}))
-    _must_match(gone, len(keys), step.relation.label)
-    return gone
+        gone = _count(transaction, step.relation.source, delete_statement(step, at, piece, {}))
+        _must_match(gone, len(piece), step.relation.label)
 
 
-def _unlink(transaction: Transaction, step: Step, keys: Sequence[Key], columns: Sequence[str]) -> None:
+def _unlink(transaction: Transaction, step: Step, keys: Sequence[Key], columns: Sequence[str]) -> int:
+    """How many rows had their references emptied."""
     source = step.relation.source
     if step.relation.dialect == "sqlite":  # here even a circle of columns that are NOT NULL can go
         transaction.execute(source, sa.text(_SQLITE_DEFER))
-    for piece in _batches(keys if columns else ()):
-        transaction.execute(source, unlink_statement(step, piece, columns))
+    pieces = _batches(keys if columns else ())
+    return sum(_count(transaction, source, unlink_statement(step, piece, columns)) for piece in pieces)
 
 
 def _by_known(job: Job, due: Sequence[Candidate]) -> Iterator[tuple[dict[int, TermFlags], list[Candidate]]]:

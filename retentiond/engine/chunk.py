@@ -8,15 +8,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import Job
-from retentiond.engine import change, gate
+from retentiond.engine import change
 from retentiond.engine.count import Tally, walks
-from retentiond.engine.examine import Candidate, examine, oldest_due
+from retentiond.engine.examine import Candidate, due_days, examine, oldest_due
 from retentiond.engine.family import Family, Node, gather, needed_columns
+from retentiond.engine.protocol import Attempt, Protocol
 from retentiond.engine.retry import is_locked, retried
 from retentiond.engine.session import Session, Transaction
+from retentiond.engine.steps import reached
 from retentiond.errors import FailedError, RetentiondError
 
 # Codes of errors that one row's content brings about: SQLSTATE classes, MariaDB numbers, SQLite names, our own.
@@ -65,6 +68,7 @@ class Workshop:
     session: Session
     key: bytes
     batch: int
+    protocol: Protocol | None = None  # None in a dry run
     seen: dict[str, set[Key]] = field(default_factory=dict)
     sleep: Callable[[float], None] = time.sleep
 
@@ -113,13 +117,18 @@ class _Decision:
 
 
 def _once(workshop: Workshop, keys: Sequence[Key]) -> ChunkResult:
+    protocol = workshop.protocol
     with workshop.session.transaction() as transaction:
-        if workshop.session.apply:
-            change.lock(workshop.job, workshop.at, transaction, keys)
-        decision = _decide(workshop, transaction, keys)
-        if not workshop.session.apply:
+        if protocol is None:
+            decision = _decide(workshop, transaction, keys)
             return _result(decision.tally, len(decision.due), 0, _would_go(workshop, transaction, decision))
-        return _apply(workshop, transaction, decision)
+        started, epoch = time.monotonic(), protocol.epoch()
+        # After the epoch was read: what is placed later raises it, and is seen at the gate.
+        workshop.job = protocol.allowed(epoch)
+        attempt = protocol.begin(transaction, started, epoch)
+        reached("change.before")
+        change.lock(workshop.job, workshop.at, transaction, keys)
+        return _apply(workshop, transaction, _decide(workshop, transaction, keys), protocol, attempt)
 
 
 def _decide(workshop: Workshop, transaction: Transaction, keys: Sequence[Key]) -> _Decision:
@@ -138,28 +147,29 @@ def _decide(workshop: Workshop, transaction: Transaction, keys: Sequence[Key]) -
     return _Decision(due, family, going, tally)
 
 
-def _apply(workshop: Workshop, transaction: Transaction, decision: _Decision) -> ChunkResult:
-    job, at, due = workshop.job, workshop.at, decision.due
+def _apply(
+    workshop: Workshop, transaction: Transaction, decision: _Decision, protocol: Protocol, attempt: Attempt
+) -> ChunkResult:
+    job, at, due, family, going = workshop.job, workshop.at, decision.due, decision.family, decision.going
     if not due:
         return _result(decision.tally, 0, 0, {})
     if job.step.masking:
-        done = change.mask(job, at, transaction, due, workshop.key)
-        tables = {decision.family.own: done}
+        changed, done = change.mask(job, at, transaction, due, workshop.key), len(due)
     else:
         done = len(due) + len(_also_due(workshop, transaction, decision))
-        tables = change.destroy(job, at, transaction, due, decision.family, decision.going)
-        if tables[decision.family.own] < done:
+        changed = change.destroy(job, at, transaction, due, family, going)
+        gone = changed.counts.get(family.own, 0)
+        if gone < done:
             # Only unlocked rows may be fewer: somebody touched them between the look and the deletion.
-            done = tables[decision.family.own]
+            done = gone
             _explain_fewer(workshop, transaction, due)
-    change.look_again(job, at, transaction, due, decision.family, decision.going)
-    gate.commit(transaction, _children_first(job))
-    return _result(decision.tally, done, done, tables)
-
-
-def _children_first(job: Job) -> list[str]:
-    """The sources in the order in which they commit: a parent's after its children's."""
-    return [*dict.fromkeys(source for source in job.sources if source != job.source), job.source]
+    reached("change.after")
+    change.look_again(job, at, transaction, due, family, going)
+    if any(changed.counts.values()):
+        protocol.measure(transaction, attempt, changed)
+        look_abroad = partial(change.look_abroad, job, at, transaction, due, family, going)
+        protocol.commit(transaction, attempt, changed, done, due_days(job, due), look_abroad)
+    return _result(decision.tally, done, done, changed.counts)
 
 
 def _explain_fewer(workshop: Workshop, transaction: Transaction, due: Sequence[Candidate]) -> None:

@@ -5,9 +5,9 @@ Every row comes out in exactly one class. Clocks of the row's own source are jud
 are shipped; both as the same flags, combined by the same rule.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from retentiond.compiler.clock_sql import decode
@@ -49,24 +49,37 @@ class Candidate:
 
 
 def oldest_due(job: Job, due: Sequence[Candidate]) -> datetime | None:
-    """The instant since which the most overdue of these due rows has been due."""
-    if job.expiry.combine == "last":
-        since = [max(dues) for candidate in due if (dues := _dues(job, [candidate]))]
-        return min(since, default=None)
-    return min(_dues(job, due), default=None)
+    """The instant since which the most overdue row of these due rows has been due."""
+    return min(_since(job, due, min), default=None)
 
 
-def _dues(job: Job, due: Sequence[Candidate]) -> list[datetime]:
-    """Per term the earliest instant at which one of the rows fell due by it; of values of each kind only the least."""
+def due_days(job: Job, due: Sequence[Candidate]) -> dict[str, str]:
+    """The first and the last day (UTC) on which one of these due rows fell due; no more is told of single rows."""
+    first, last = min(_since(job, due, min), default=None), max(_since(job, due, max), default=None)
+    if first is None or last is None:
+        return {}
+    return {"first": first.astimezone(UTC).date().isoformat(), "last": last.astimezone(UTC).date().isoformat()}
+
+
+def _since(job: Job, due: Sequence[Candidate], outermost: Callable[..., Reading]) -> list[datetime]:
+    """Instants since which rows have been due, the outermost among them: `min` or `max`."""
+    if len(job.expiry.clocks) == 1:
+        return _dues(job, due, outermost)
+    of_row: Callable[..., datetime] = max if job.expiry.combine == "last" else min
+    return [of_row(dues) for candidate in due if (dues := _dues(job, [candidate], outermost))]
+
+
+def _dues(job: Job, due: Sequence[Candidate], outermost: Callable[..., Reading]) -> list[datetime]:
+    """Per term the outermost instant at which one of the rows fell due by it; values of each kind for themselves."""
     found = []
     for index, clock in enumerate(job.expiry.clocks):
-        least: dict[Kind, Reading] = {}
+        values: dict[Kind, Reading] = {}
         for candidate in due:
             value = candidate.values[index]
             if value is not None and candidate.terms[index].due:
                 kind = kind_of(value)
-                least[kind] = min(least.get(kind, value), value)
-        found += [due_of(clock, value) for value in least.values()]
+                values[kind] = outermost(values.get(kind, value), value)
+        found += [due_of(clock, value) for value in values.values()]
     return found
 
 
@@ -133,6 +146,10 @@ class Crossing:
                 applies, link = bool(next(cells)), next(cells)
                 if applies:
                     self._floors.setdefault(index, (floor, {}))[1][key] = link
+
+    def asks(self) -> bool:
+        """True where a floor of another source bears on one of the rows."""
+        return bool(self._floors)
 
     def settle(self, candidates: Sequence[Candidate]) -> None:
         """Fills in what only other sources could tell."""

@@ -1,14 +1,15 @@
 """
 The one gate: the only function that commits a destructive transaction.
 
-Rules, cascades and masks pass through it today; requests and replay will. What must be asked or recorded between the
-change and its commit – holds, the stop switch, the intent in the ledger – belongs here and nowhere else.
+Rules, cascades, masks and replay pass through it, requests will. What must be asked or recorded around a commit is in
+`engine.protocol`, which alone calls this.
 """
 
 from collections.abc import Sequence
 
 from retentiond.catalog.faults import errors_of
 from retentiond.engine.session import Transaction
+from retentiond.engine.steps import reached
 
 
 def commit(transaction: Transaction, order: Sequence[str]) -> None:
@@ -20,6 +21,8 @@ def commit(transaction: Transaction, order: Sequence[str]) -> None:
     for source in order:
         begun = transaction.begun.get(source)
         if begun is not None:
+            reached("commit.before")
             with errors_of(source):
                 begun.commit()
             del transaction.begun[source]
+            reached("commit.after")

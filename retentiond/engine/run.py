@@ -3,43 +3,22 @@
 import getpass
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from functools import partial
-from typing import Literal
-from zoneinfo import ZoneInfo
+from dataclasses import replace
+from datetime import datetime
 
-from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import BlockedJob, Job
-from retentiond.engine.chunk import ChunkResult, Workshop, is_of_a_row, process
-from retentiond.engine.count import Tally, count, cutoffs, walks
+from retentiond.engine.custody import Custody, utc_now
 from retentiond.engine.estimate import estimate_due
-from retentiond.engine.keys import token_key
-from retentiond.engine.pages import pages
+from retentiond.engine.job_run import JobRun, Progress, heading
 from retentiond.engine.report import JobReport
-from retentiond.engine.retry import is_locked, retried
 from retentiond.engine.session import Session
 from retentiond.engine.sources import Sources
-from retentiond.errors import EvidenceError, FailedError, RefusedError, RetentiondError, TransientError
-from retentiond.policy.calendar import Kind, before_bound
+from retentiond.errors import RetentiondError
 from retentiond.state import values as state
 from retentiond.state.store import Store
 from retentiond.state.values import Failure
 
-# How many rows of a job may be set aside before it stops: each locked one was waited for, and where more rows fail than
-# go, it is not single rows that stand in the way.
-_MOST_LOCKED = 10
-_MOST_FAILED = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a job is: rows looked at, of how many (None while nobody knows)."""
-
-    job: Job
-    phase: Literal["counting", "working"]
-    done: int
-    total: int | None
+__all__ = ["Progress", "carry_out"]
 
 
 def _silent(_progress: Progress) -> None:
@@ -52,253 +31,28 @@ def carry_out(  # noqa: PLR0913 - all but three are named at the call
     at: datetime,
     *,
     apply: bool,
-    store: Store | None = None,
+    custody: Custody | None = None,
     progress: Callable[[Progress], None] = _silent,
     estimate: bool = False,
     requested_by: str = "",
 ) -> Iterator[JobReport]:
     """
-    One report per job, in order, each given as its job ends. With `apply` rows go, and runs are recorded in `store`;
-    with `estimate` nothing is counted and `due` is a guess.
+    One report per job, in order, each given as its job ends. With `apply` rows go, recorded in `custody`, which then
+    must be there; without one a dry run knows of no hold and no approval. With `estimate` nothing is counted and `due`
+    is a guess.
 
     Raises:
         EvidenceError: where a run cannot be recorded; nothing more is done.
     """
+    if apply and custody is None:
+        raise ValueError("nothing may go without a record")
     for job in jobs:
         if isinstance(job, BlockedJob):
-            yield _blocked(job, at, store if apply else None, requested_by, apply=apply)
-            continue
-        if estimate and not apply:
+            yield _blocked(job, at, custody.store if apply and custody else None, requested_by, apply=apply)
+        elif estimate and not apply:
             yield _estimated(job, sources, at)
-            continue
-        yield _Run(job, sources, at, store if apply else None, progress, apply=apply).report(requested_by)
-
-
-class _Run:
-    """One job on its way: counted, then walked chunk by chunk where rows may go or SQL alone cannot tell."""
-
-    def __init__(
-        self,
-        job: Job,
-        sources: Sources,
-        at: datetime,
-        store: Store | None,
-        progress: Callable[[Progress], None],
-        *,
-        apply: bool,
-    ) -> None:
-        self._job, self._sources, self._at = job, sources, at.astimezone(UTC).replace(microsecond=0)
-        self._store, self._progress, self._apply = store, progress, apply
-        self._tally: Tally | None = None
-        self._done = 0
-        self._cascade: dict[str, int] = {}
-        self._aside = 0
-        self._counted_due = 0
-        self._locked = 0
-        self._failure: Failure | None = None
-        self._refusal: RefusedError | None = None
-        self._run_id = ""
-        self._chunks = 0
-
-    def report(self, requested_by: str) -> JobReport:
-        """The job's report; it has run when this returns."""
-        started = time.monotonic()
-        self._begin(requested_by)
-        try:
-            with Session(self._sources, apply=self._apply) as session:
-                self._count(session)
-                if self._acts and (self._apply or walks(self._job)):
-                    self._walk(session)
-        except EvidenceError:
-            raise
-        except RefusedError as error:
-            self._refusal = error
-        except RetentiondError as error:
-            self._failure = Failure(error.code or "failed", str(error))
-        except Exception as error:  # noqa: BLE001 - a mistake of ours in one job must not keep the others from theirs
-            # Its text is not ours, and may hold a value of a row.
-            message = f"unexpected {type(error).__name__}; this is a mistake in retentiond, please report it"
-            self._failure = Failure("unexpected", message)
         else:
-            if self._failure:
-                aside = f"rows set aside: {self._aside}; {self._failure.message}"
-                self._failure = replace(self._failure, message=aside)
-        report = self._report(time.monotonic() - started)
-        self._finish(report)
-        return report
-
-    @property
-    def _acts(self) -> bool:
-        """False before the policy's effective date: then nothing is due."""
-        effective = self._job.effective
-        return effective is None or self._at >= start_of_day(effective, self._job.timezone)
-
-    def _count(self, session: Session) -> None:
-        self._progress(Progress(self._job, "counting", 0, None))
-        tally, _ = retried(partial(count, self._job, self._at, session))
-        if not self._acts:
-            tally.due, tally.oldest_due = 0, None
-        self._tally = tally
-
-    def _walk(self, session: Session) -> None:
-        """Every chunk of rows that may be due; what the chunks find replaces what SQL could only guess."""
-        job, tally = self._job, self._tally
-        assert tally is not None
-        key = self._key()
-        expected = tally.due + tally.held + tally.floored if job.expiry.local else tally.total
-        self._counted_due = tally.due
-        if walks(job):
-            tally.held = tally.floored = 0
-        tally.due, counted_oldest, tally.oldest_due = 0, tally.oldest_due, None
-        workshop = Workshop(job, self._at, session, key, self._sources.chunk_rows(job.source))
-        looked_at = 0
-        for keys in pages(job, self._at, session, workshop.batch):
-            for result in self._chunk(workshop, keys, patient=True):
-                self._take(tally, result)
-            looked_at += len(keys)
-            self._progress(Progress(job, "working", looked_at, max(expected, looked_at)))
-        if tally.due and tally.oldest_due is None:
-            tally.oldest_due = counted_oldest
-
-    def _chunk(self, workshop: Workshop, keys: Sequence[Key], *, patient: bool) -> Iterator[ChunkResult]:
-        """The results of a chunk; one that a row's content spoils is halved until only that row is set aside."""
-        try:
-            result = process(workshop, keys, patient=patient)
-        except RetentiondError as error:
-            if not (self._apply and is_of_a_row(error)):
-                raise
-            if len(keys) == 1:
-                self._set_aside(error)
-                return
-            middle = len(keys) // 2
-            yield from self._chunk(workshop, keys[:middle], patient=False)
-            yield from self._chunk(workshop, keys[middle:], patient=False)
-            return
-        self._record(result)
-        yield result
-
-    def _set_aside(self, error: RetentiondError) -> None:
-        """Leaves one row for another time; stops the job where too many were left."""
-        self._aside += 1
-        self._locked += is_locked(error)
-        self._failure = self._failure or Failure(error.code or "failed", str(error))
-        if self._locked >= _MOST_LOCKED:
-            raise TransientError(f"{self._aside} rows were set aside, then the job: {error}", code=error.code)
-        if self._aside >= _MOST_FAILED and self._aside > self._done:
-            raise FailedError(f"{self._aside} rows were set aside, then the job: {error}", code=error.code)
-
-    def _take(self, tally: Tally, result: ChunkResult) -> None:
-        tally.due += result.due
-        if walks(self._job):
-            tally.held += result.held
-            tally.floored += result.floored
-        if not self._job.expiry.local:
-            tally.not_started += result.not_started
-            tally.suspect += result.suspect
-        tally.older(result.oldest_due)
-        self._done += result.done
-        for label, rows in result.tables.items():
-            beside = rows - result.done if label == self._job.step.relation.label else rows
-            if beside:
-                self._cascade[label] = self._cascade.get(label, 0) + beside
-
-    def _key(self) -> bytes:
-        masking = self._job.step.masking
-        if self._apply and masking and any(needs_key(method.name, method.inside) for _, method in masking.methods):
-            return token_key(self._sources.keys_folder)
-        return b""
-
-    def _report(self, seconds: float) -> JobReport:
-        tally = self._tally
-        report = replace(
-            _heading(self._job, self._at),
-            dry_run=not self._apply,
-            cascade=self._cascade_counts(),
-            done=self._done,
-            set_aside=self._aside,
-            failed=self._failure,
-            seconds=seconds,
-        )
-        if self._refusal:
-            report = replace(report, guard=self._refusal.code or "refused", guard_message=str(self._refusal))
-        if tally is None:
-            return report
-        found = tally.due + self._aside
-        return replace(
-            report,
-            due=max(found, self._counted_due) if self._failure else found,
-            held=tally.held,
-            floored=tally.floored,
-            not_started=tally.not_started,
-            suspect=tally.suspect,
-            total=tally.total,
-            oldest_due=tally.oldest_due if tally.due else None,
-            counted_at=self._at,
-        )
-
-    def _cascade_counts(self) -> dict[str, int]:
-        """What went beside the job's own rows; every declared table is named, with 0 where nothing went."""
-        own = self._job.step.relation.label
-        declared = {step.relation.label: 0 for step in self._job.cascade if step.relation.label != own}
-        return declared | self._cascade
-
-    def _begin(self, requested_by: str) -> None:
-        if self._store is None:
-            return
-        job = self._job
-        identity = state.JobIdentity(job.policy, job.rule, job.source, job.record, job.step.relation.short, job.action)
-        self._run_id = self._store.runs.begin(
-            identity, plan_digest=job.digest, as_of=self._at, now=now(), requested_by=requested_by or getpass.getuser()
-        )
-
-    def _record(self, result: ChunkResult) -> None:
-        if self._store is None or not result.done:
-            return
-        self._chunks += 1
-        self._store.runs.chunk(
-            self._run_id,
-            self._chunks,
-            tables=result.tables,
-            rows=result.done,
-            seconds=result.seconds,
-            retries=result.retries,
-            now=now(),
-        )
-
-    def _finish(self, report: JobReport) -> None:
-        if self._store is None:
-            return
-        counts = state.Counts(
-            due=report.due,
-            held=report.held,
-            floored=report.floored,
-            not_started=report.not_started,
-            suspect=report.suspect,
-            total=report.total,
-            oldest_due=report.oldest_due,
-            counted_at=report.counted_at,
-        )
-        failed = report.failed if report.guard == "ok" else Failure(report.guard, report.guard_message)
-        outcome: state.FinalOutcome = "failed" if failed else "done"
-        self._store.runs.finish(self._run_id, outcome, now=now(), counts=counts, failed=failed)
-
-
-def _heading(job: Job, at: datetime) -> JobReport:
-    """A job's report before anything is counted."""
-    found = cutoffs(job, at)
-    single = len(found) == 1 and not job.expiry.clocks[0].hops
-    return JobReport(
-        policy=job.policy,
-        rule=job.rule,
-        source=job.source,
-        record=job.record,
-        table=job.step.relation.short,
-        action=job.action,
-        at=at,
-        dry_run=True,
-        cutoffs=found,
-        single_cutoff=found[0].cutoff if single else None,
-    )
+            yield JobRun(job, sources, at, custody, progress, apply=apply).report(requested_by)
 
 
 def _blocked(job: BlockedJob, at: datetime, store: Store | None, requested_by: str, *, apply: bool) -> JobReport:
@@ -307,8 +61,8 @@ def _blocked(job: BlockedJob, at: datetime, store: Store | None, requested_by: s
     if store is not None:
         identity = state.JobIdentity(job.policy, job.rule, job.source, job.record, job.table, job.action)
         who = requested_by or getpass.getuser()
-        run_id = store.runs.begin(identity, plan_digest="", as_of=at, now=now(), requested_by=who)
-        store.runs.finish(run_id, "failed", now=now(), failed=failure)
+        run_id = store.runs.begin(identity, plan_digest="", as_of=at, now=utc_now(), requested_by=who)
+        store.runs.finish(run_id, "failed", now=utc_now(), failed=failure)
     return JobReport(
         policy=job.policy,
         rule=job.rule,
@@ -324,27 +78,10 @@ def _blocked(job: BlockedJob, at: datetime, store: Store | None, requested_by: s
 
 def _estimated(job: Job, sources: Sources, at: datetime) -> JobReport:
     started = time.monotonic()
-    report = replace(_heading(job, at), estimated=True)
+    report = replace(heading(job, at), estimated=True)
     try:
         with Session(sources, apply=False) as session:
             report = replace(report, due=estimate_due(job, at, session))
     except RetentiondError as error:
         report = replace(report, failed=Failure(error.code or "failed", str(error)))
     return replace(report, seconds=time.monotonic() - started)
-
-
-def start_of_day(day: date, timezone: str) -> datetime:
-    """The instant at which a day begins in a time zone."""
-    upper = before_bound(day, Kind.INSTANT, ZoneInfo(timezone)).upper
-    assert isinstance(upper, datetime)
-    return upper
-
-
-def needs_key(name: str, inside: Sequence[tuple[str, object]]) -> bool:
-    """True for a token, alone or inside a document."""
-    return name == "token" or any(getattr(method, "name", "") == "token" for _, method in inside)
-
-
-def now() -> datetime:
-    """The present instant, UTC."""
-    return datetime.now(UTC)

@@ -31,6 +31,10 @@ class Asked(Protocol):
         """The keys that a floor of another source holds."""
         ...
 
+    def asks(self) -> bool:
+        """True where something was asked at all."""
+        ...
+
 
 @dataclass(slots=True)
 class Transaction:

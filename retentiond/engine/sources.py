@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import sqlalchemy as sa
 
 from retentiond.catalog.connections import open_engine
 from retentiond.catalog.faults import errors_of
-from retentiond.catalog.model import Catalog
+from retentiond.catalog.model import Catalog, Dialect
 from retentiond.catalog.reflection import reflect
 from retentiond.errors import RetentiondError, TransientError, UsageError
 from retentiond.settings import Settings
@@ -27,9 +27,26 @@ class Sources:
         """Every source of the settings."""
         return tuple(self._settings.sources)
 
+    @property
+    def settings(self) -> Settings:
+        """The settings that name them."""
+        return self._settings
+
     def chunk_rows(self, name: str) -> int:
         """The most rows that one transaction on the source may change."""
         return self._settings.source(name).chunk_rows
+
+    def chunk_seconds(self, name: str) -> float:
+        """How long one transaction on the source may hold its locks."""
+        return self._settings.source(name).chunk_seconds
+
+    def fenced(self, name: str) -> bool:
+        """True where the source holds a fence of ours; else its rows are probed for."""
+        return self._settings.source(name).fence == "table"
+
+    def dialect(self, name: str) -> Dialect:
+        """The engine as the URL names it; MariaDB may go by `mysql` here."""
+        return cast("Dialect", self.reading(name).dialect.name)
 
     @property
     def keys_folder(self) -> Path:

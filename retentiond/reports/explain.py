@@ -21,7 +21,7 @@ from retentiond.compiler.predicates import Predicates, floor_applies
 from retentiond.compiler.tables import table_of
 from retentiond.engine.examine import examine
 from retentiond.engine.family import Family, gather, needed_columns
-from retentiond.engine.run import start_of_day
+from retentiond.engine.job_run import start_of_day
 from retentiond.engine.session import Session
 from retentiond.engine.sources import Sources
 from retentiond.engine.workspace import Workspace

@@ -112,6 +112,13 @@ class Runs:
         found = self._newest(_of_job(policy, rule, source) & _R.counted_at.is_not(None))
         return found.counts if found is not None else None
 
+    def takings(self, policy: str, rule: str, source: str, limit: int) -> list[int]:
+        """How many rows the last runs of the job did, newest first, of those that did something."""
+        which = _of_job(policy, rule, source) & (_R.done > 0)
+        query = select(_R.done).where(which).order_by(_R.seq.desc()).limit(limit)
+        with store_errors("reading runs"), self._engine.connect() as connection:
+            return [int(done) for done in connection.execute(query).scalars()]
+
     def latest(self) -> list[JobHistory]:
         """For each job that ever ran its last run and its last good one, by policy, rule and source."""
         with store_errors("reading runs"), self._engine.connect() as connection:

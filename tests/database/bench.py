@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from retentiond.catalog.model import Catalog
 from retentiond.compiler.compile import Compilation, compile_plan
+from retentiond.engine.custody import Custody
 from retentiond.engine.report import JobReport
 from retentiond.engine.run import carry_out
 from retentiond.engine.sources import Sources
@@ -22,6 +23,7 @@ from retentiond.errors import PolicyError
 from retentiond.policy.loader import load_policy_text
 from retentiond.settings import load_settings
 from retentiond.state.store import Store, open_store
+from tests.database.custody import ACCEPT, custody_of, prepare
 
 AT = datetime(2026, 11, 22, 1, tzinfo=UTC)
 Content = dict[str, list[tuple[Any, ...]]]
@@ -105,7 +107,7 @@ class Bench:
         file = self.folder / "retentiond.toml"
         lines = ["[state]", f'url = "sqlite:///{self.folder}/state.db"', "[ledger]", f'keys = "{self.folder}/keys"']
         for name, url in self.urls.items():
-            lines += [f"[sources.{name}]", f"url = {json.dumps(url)}", f"chunk_rows = {self.chunk_rows}"]
+            lines += [f"[sources.{name}]", f"url = {json.dumps(url)}", f"chunk_rows = {self.chunk_rows}", ACCEPT]
         file.write_text("\n".join(lines) + "\n")
         file.chmod(0o600)
         return self._open.enter_context(Sources(load_settings(file, {})))
@@ -133,7 +135,12 @@ class Bench:
 
     def run(self, text: str, at: datetime = AT, *, apply: bool = True) -> list[JobReport]:
         jobs = self.compile(text).plan.ready
-        return list(carry_out(jobs, self.sources, at, apply=apply, store=self.store if apply else None))
+        return list(carry_out(jobs, self.sources, at, apply=apply, custody=self.custody() if apply else None))
+
+    def custody(self) -> Custody:
+        for url in self.urls.values():
+            prepare(url)
+        return custody_of((), self.catalogs(), self.sources, self.store)
 
     def carried_out(self, text: str, at: datetime = AT) -> list[JobReport]:
         """

@@ -17,13 +17,15 @@ import sqlalchemy as sa
 
 from retentiond.compiler.plan import Job
 from retentiond.engine import change, chunk, gate
+from retentiond.engine.custody import Custody
 from retentiond.engine.report import JobReport
 from retentiond.engine.run import carry_out
 from retentiond.engine.sources import Sources
-from retentiond.engine.workspace import compile_workspace
+from retentiond.engine.workspace import Workspace, compile_workspace
 from retentiond.policy.loader import load_policy_text
 from retentiond.settings import load_settings
 from retentiond.state.store import Store, open_store
+from tests.database.custody import ACCEPT, custody_of, prepare
 
 AT = datetime(2026, 11, 22, 1, tzinfo=UTC)
 LONG_AGO = "2013-02-01 10:00:00"
@@ -87,7 +89,7 @@ class Stage:
         lines = ["[state]", f'url = "sqlite:///{self.state_file}"', "[ledger]", f'keys = "{self.folder}/keys"']
         for name, url in (self.urls | self.working_urls).items():
             lines += [f"[sources.{name}]", f'url = "{url}"']
-            lines += [f"chunk_rows = {self.chunk_rows}", f"chunk_seconds = {self.chunk_seconds}"]
+            lines += [f"chunk_rows = {self.chunk_rows}", f"chunk_seconds = {self.chunk_seconds}", ACCEPT]
         file.write_text("\n".join(lines) + "\n")
         file.chmod(0o600)
         return file
@@ -105,15 +107,27 @@ class Stage:
         return self._open.enter_context(open_store(f"sqlite:///{self.state_file}", create=True))
 
     @cached_property
+    def workspace(self) -> Workspace:
+        return compile_workspace((load_policy_text(self.policy),), self.sources)
+
+    @cached_property
+    def custody(self) -> Custody:
+        """What the runs ask and leave behind; the sources are prepared when this is asked for the first time."""
+        for name, url in self.urls.items():
+            role = sa.make_url(self.working_urls[name]).username if name in self.working_urls else None
+            prepare(url, f"{role}@%" if role and url.startswith("mysql") else role)
+        return custody_of(self.workspace.policies, self.workspace.catalogs, self.sources, self.store)
+
+    @cached_property
     def jobs(self) -> tuple[Job, ...]:
         """The jobs, compiled against the schemas as they are when this is asked for the first time."""
-        plan = compile_workspace((load_policy_text(self.policy),), self.sources).plan
+        plan = self.workspace.plan
         assert all(isinstance(job, Job) for job in plan.jobs), plan.jobs
         return tuple(job for job in plan.jobs if isinstance(job, Job))
 
     def run(self, *, apply: bool = True) -> list[JobReport]:
         """One run of all jobs."""
-        return list(carry_out(self.jobs, self.sources, AT, apply=apply, store=self.store if apply else None))
+        return list(carry_out(self.jobs, self.sources, AT, apply=apply, custody=self.custody if apply else None))
 
 
 class Rival:

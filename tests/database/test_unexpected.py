@@ -11,7 +11,9 @@ import pytest
 
 from retentiond.compiler.plan import Job
 from retentiond.engine import count as counting
-from retentiond.engine import run
+from retentiond.engine import job_run, run
+from retentiond.engine.consent import consent_of_this_person
+from retentiond.engine.custody import open_custody
 from retentiond.engine.sources import Sources
 from retentiond.engine.workspace import open_workspace
 from retentiond.settings import load_settings
@@ -50,10 +52,12 @@ def test_an_unexpected_error_fails_one_job_only(tmp_path: Path, monkeypatch: pyt
             raise TypeError(CANARY)
         return counted(job, *others)
 
-    monkeypatch.setattr(run, "count", count)
+    monkeypatch.setattr(job_run, "count", count)
     with Sources(settings) as sources, open_store(settings.state.connection_url(), create=True) as store:
-        jobs = open_workspace(settings, sources).plan.jobs
-        reports = list(run.carry_out(jobs, sources, datetime(2026, 1, 1, tzinfo=UTC), apply=True, store=store))
+        workspace = open_workspace(settings, sources)
+        custody = open_custody(workspace, sources, store, consent=consent_of_this_person())
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        reports = list(run.carry_out(workspace.plan.jobs, sources, at, apply=True, custody=custody))
         histories = {history.job.rule: history.last for history in store.runs.latest()}
     orders, visits = reports
     assert orders.failed is not None

@@ -28,6 +28,7 @@ from retentiond.policy.loader import load_policy_text
 from retentiond.policy.model import Policy
 from retentiond.settings import load_settings
 from retentiond.state.store import open_store
+from tests.database.custody import ACCEPT, custody_of, prepare
 
 Row = dict[str, Any]
 COUNTS = ("due", "held", "floored", "not_started", "suspect", "total", "oldest_due", "cascade")
@@ -50,6 +51,7 @@ class World:
     urls: Mapping[str, str]
     _catalogs: dict[str, Catalog] = field(default_factory=dict, repr=False)
     _opened: int = 0
+    _prepared: set[str] = field(default_factory=set, repr=False)
 
     def carry_out(self, source: str, *statements: str) -> None:
         with self.administrator(source) as connection:
@@ -90,7 +92,7 @@ class World:
         file = self.folder / f"retentiond-{self._opened}.toml"
         lines = ["[state]", f'url = "sqlite:///{self.folder / "state.db"}"', "[ledger]", f'keys = "{self.folder}/keys"']
         for name, url in self.urls.items():
-            lines += [f"[sources.{name}]", f'url = "{url}"', f"chunk_rows = {chunk_rows}"]
+            lines += [f"[sources.{name}]", f'url = "{url}"', f"chunk_rows = {chunk_rows}", ACCEPT]
         file.write_text("\n".join(lines) + "\n")
         file.chmod(0o600)
         with _Pooled(load_settings(file, {})) as sources:
@@ -126,8 +128,13 @@ class World:
 
     def run(self, jobs: Sequence[Job], sources: Sources, at: datetime) -> list[JobReport]:
         """The run of these jobs; none may fail."""
+        for url in self.urls.values():
+            if url not in self._prepared:
+                prepare(url)
+                self._prepared.add(url)
         with open_store(sa.make_url(f"sqlite:///{self.folder / 'state.db'}"), create=True) as store:
-            return _sound(carry_out(jobs, sources, at, apply=True, store=store, requested_by="tests"))
+            custody = custody_of((), self._catalogs, sources, store)
+            return _sound(carry_out(jobs, sources, at, apply=True, custody=custody, requested_by="tests"))
 
     def due_keys(self, job: Job, sources: Sources, at: datetime) -> list[tuple[Any, ...]]:
         return sample_keys(job, sources, at, 1_000_000)
