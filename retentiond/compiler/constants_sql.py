@@ -24,7 +24,7 @@ _BIGINTS = range(-(2**63), 2**63)
 _NO_JSONB = r"\\u|[0-9][eE][+-]?[0-9]{4}|[0-9]{255}"
 
 
-class _Named(sa.types.UserDefinedType[object]):
+class Named(sa.types.UserDefinedType[object]):
     """A type in the engine's own words."""
 
     cache_ok = True
@@ -53,7 +53,7 @@ def literal_sql(constant: object, column: Column, relation: Relation) -> ColumnE
     if dialect != "postgresql" or (column.family is Family.TEXT and not column.choices):
         return text
     # Not for texts: this cast would cut off in silence what is too long.
-    return sa.cast(text, _Named(column.type))
+    return sa.cast(text, Named(column.type))
 
 
 def equals_sql(form: Recognised, column: Column, relation: Relation, value: ColumnElement[Any]) -> ColumnElement[bool]:

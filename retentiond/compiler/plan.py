@@ -5,7 +5,7 @@ A `Plan` holds no point in time, so that two days' plans compare and an approval
 cutoffs are computed where the plan is bound to an instant (`compiler.predicates`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal
 
@@ -90,14 +90,85 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldHop:
+    """One step up from a row to those it belongs to: rows of `far` whose `far_columns` equal its `near_columns`."""
+
+    near_columns: tuple[str, ...]
+    far: Relation
+    far_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTest:
+    """
+    Rows that legal holds keep: their `columns`, or those of a row that the hops lead up to in the same source, hold one
+    of the `keys`, which are typed as the columns are.
+    """
+
+    columns: tuple[str, ...]
+    keys: tuple[tuple[object, ...], ...] = field(repr=False)
+    hops: tuple[HoldHop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestor:
+    """A table that a climb may come upon: what makes its rows held, and which ways lead on from it."""
+
+    relation: Relation
+    tests: tuple[HoldTest, ...]
+    hops: tuple[HoldHop, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldClimb:
+    """
+    Ways up that only the engine can follow, over another source or round in a circle: the first hops from a row, and
+    every table that they may lead to.
+    """
+
+    hops: tuple[HoldHop, ...]
+    ancestors: tuple[Ancestor, ...]
+
+    def ancestor(self, hop: HoldHop) -> Ancestor:
+        """What is known of the table that a hop leads to."""
+        return next(found for found in self.ancestors if found.relation.label == hop.far.label)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTests:
+    """
+    What legal holds say of one table's rows: `every` row is held; each that passes one of the tests; each from which a
+    climb leads to a held row.
+    """
+
+    every: bool = False
+    tests: tuple[HoldTest, ...] = ()
+    climbs: tuple[HoldClimb, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.every or self.tests or self.climbs)
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """The columns of a row that its climbs begin with, in their order."""
+        return tuple(name for climb in self.climbs for hop in climb.hops for name in hop.near_columns)
+
+    @property
+    def beside(self) -> bool:
+        """True where other rows of the same source are asked, which may change while a row goes."""
+        return any(test.hops for test in self.tests)
+
+
+@dataclass(frozen=True, slots=True)
 class Keepers:
-    """What may keep a row of one table back: boolean `held` columns and floors."""
+    """What may keep a row of one table back: boolean `held` columns, floors, and the legal holds that are active."""
 
     held: tuple[str, ...] = ()
     floors: tuple[Floor, ...] = ()
+    holds: HoldTests = HoldTests()
 
     def __bool__(self) -> bool:
-        return bool(self.held or self.floors)
+        return bool(self.held or self.floors or self.holds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ what is held or floored, what a mask has still to do. Pure: built from the plan,
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,8 @@ from sqlalchemy import ColumnElement
 
 from retentiond.catalog.model import Family
 from retentiond.compiler.conditions_sql import ConditionSql
-from retentiond.compiler.plan import Expiry, Floor, Keepers, Masking, Relation, Step
+from retentiond.compiler.hold_sql import held_by_holds
+from retentiond.compiler.plan import Expiry, Floor, HoldTests, Keepers, Masking, Relation, Step
 from retentiond.compiler.recognise_sql import done_sql
 from retentiond.compiler.related_sql import term_sql
 from retentiond.compiler.tables import table_of
@@ -48,8 +50,12 @@ class Predicates:
         return combine_sql(expiry.combine, [self._term(index, known or {}) for index in range(len(expiry.clocks))])
 
     def held(self) -> ColumnElement[bool]:
-        """True where one of the `held` columns is true."""
+        """True where one of the `held` columns is true, or a legal hold that this source can tell keeps the row."""
         return held_sql(self._step.keepers, self.relation, self.table)
+
+    def held_by_column(self) -> ColumnElement[bool]:
+        """True where one of the `held` columns is true."""
+        return held_sql(replace(self._step.keepers, holds=HoldTests()), self.relation, self.table)
 
     def floored(self) -> ColumnElement[bool]:
         """True where a floor that this source can tell has not ended."""
@@ -86,8 +92,8 @@ def where_true(where: Expression | None, relation: Relation, table: sa.FromClaus
 
 
 def held_sql(keepers: Keepers, relation: Relation, table: sa.FromClause) -> ColumnElement[bool]:
-    """True where one of the `held` columns is set; never unknown."""
-    conditions: list[ColumnElement[bool]] = []
+    """True where one of the `held` columns is set, or a legal hold says so; never unknown."""
+    conditions = held_by_holds(keepers.holds, relation, table)
     for name in keepers.held:
         column = table.c[name]
         if relation.column(name).family is Family.BOOLEAN and relation.dialect == "postgresql":
