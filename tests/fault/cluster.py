@@ -20,7 +20,7 @@ from typing import Self
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests import servers
+from tests import databases, servers
 
 SAFER = {
     "postgresql": ["-c", "synchronous_commit=on", "-c", "idle_in_transaction_session_timeout=0"],
@@ -54,7 +54,7 @@ class Cluster:
         answer = self._keeper.stdout.readline().split()
         if not answer or answer[0] != "up":
             raise servers.ServerBrokenError(f"{self.kind}: {servers._tail(self._home / 'server.log')}")
-        self._pid = int(answer[1])
+        self._wait_for_recovery()
 
     def kill(self) -> None:
         """Ends all of its processes as nobody can prevent; they have ended when this returns."""
@@ -76,6 +76,20 @@ class Cluster:
         self._let_go()
         self._run.stop()
 
+    def _wait_for_recovery(self) -> None:
+        """PostgreSQL greets, and refuses, while it still reads what it had not written when it was killed."""
+        connect = databases._postgresql if self.kind == "postgresql" else databases._mariadb
+        deadline = time.monotonic() + servers.START_SECONDS
+        while True:
+            try:
+                connect(self.address).close()
+            except Exception:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
+
     def _let_go(self) -> None:
         assert self._keeper.stdin is not None
         assert self._keeper.stdout is not None
@@ -93,7 +107,7 @@ def keep(kind: servers.Kind, home: Path, port: int) -> None:
         server.wait()
         server = _launch(kind, home, port)
     try:
-        sys.stdout.write(f"up {server.pid}\n" if server.poll() is None else "down\n")
+        sys.stdout.write("up\n" if server.poll() is None else "down\n")
         sys.stdout.flush()
         sys.stdin.read()
     finally:

@@ -51,7 +51,8 @@ def serve(path: str) -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     while True:
-        ready: list[Any] = select.select([listening, waking, 0], [], [])[0]
+        watched: list[Any] = [listening, waking, 0]
+        ready, _, _ = select.select(watched, [], [])
         if waking in ready:
             os.read(waking, 1000)
             _bury(victims)

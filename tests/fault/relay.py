@@ -29,7 +29,7 @@ class _Link:
     client: socket.socket
     server: socket.socket
     reader: Reader
-    mode: Literal["open", "swallow", "stall", "hole"] = "open"
+    mode: Trouble | Literal["open"] = "open"
 
 
 class Relay:
@@ -128,8 +128,8 @@ class Relay:
         """Carries what the server says."""
         with contextlib.suppress(OSError):
             while data := link.server.recv(65536):
-                if link.mode == "swallow":
-                    self.happened["swallow"] += 1
+                if link.mode in ("swallow", "cut-after"):
+                    self.happened["swallow"] += link.mode == "swallow"
                     _reset(link.client)
                     _reset(link.server)
                     return
@@ -150,8 +150,7 @@ class Relay:
             if link.mode != "hole":
                 link.server.sendall(message)
             return True
-        if trouble in ("swallow", "stall", "hole"):
-            link.mode = trouble  # before it is sent, or the reply may be faster
+        link.mode = trouble  # before it is sent, or the reply may be faster
         if trouble != "swallow":
             self.happened[trouble] += 1
         if trouble not in ("cut-before", "hole"):

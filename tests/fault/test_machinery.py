@@ -87,7 +87,10 @@ def test_sqlite_is_told_that_its_disk_fails(journal: str, what: str, name: str, 
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == name
     assert Path(f"{file}.fired").exists()
     connection = sqlite3.connect(file)
-    assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    # What was written to a write-ahead log is there again for whoever opens it next, though its fsync failed: the
+    # program was told of an error, and the transaction stands. Whoever takes such an error for a no is wrong.
+    stands = (journal, name) == ("wal", "SQLITE_IOERR_FSYNC")
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (int(stands),)
     connection.close()
 
 
@@ -130,9 +133,8 @@ def test_the_relay_makes_its_trouble_and_counts_it(
     with Relay(url) as relay:
         engine_by_relay = sa.create_engine(relay.url, poolclass=sa.NullPool)
         relay.arm(trouble, 2)
-        for _ in range(1):
-            with engine_by_relay.begin() as connection:
-                connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+        with engine_by_relay.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO t VALUES (1)")
         answers: list[str] = []
 
         def insert() -> None:
