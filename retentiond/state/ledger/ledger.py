@@ -71,7 +71,8 @@ class Ledger:
             raise ValueError(f"no such leaf: {kind}")
         with store_errors("appending to the ledger"):
             head = self._head(connection)
-            moment = _moment(head, now)
+            # What has happened must be recorded, whatever the clock says.
+            moment = max(now, head.last_time or now) if kind == "outcome" else _moment(head, now)
             seq = head.frontier.size
             leaf = canonical({**fields, "seq": seq, "time": instant_text(moment), "kind": kind})
             frontier = head.frontier.append(leaf_hash(leaf))
