@@ -18,7 +18,9 @@ from retentiond.engine.policy_files import Exposure
 from retentiond.engine.recovery import Recovery
 from retentiond.engine.sources import Sources
 from retentiond.engine.workspace import Workspace
+from retentiond.errors import EvidenceError, RefusedError
 from retentiond.state.keys import KeyRing
+from retentiond.state.ledger.signing import ROLLED_BACK
 from retentiond.state.ledger.token_list import TokenList
 from retentiond.state.ledger.tokens import make_tokens
 from retentiond.state.store import Store
@@ -73,6 +75,24 @@ class Custody:
         name, key = self.keys.token_key(self.now())
         scheme, tokens = make_tokens(key, relation.source, *_names(relation), keys)
         return TokenList(ledger_label(relation), scheme, name, tokens)
+
+    def refuse_restored(self) -> None:
+        """
+        Returns where the ledger is the one that was signed last.
+
+        Raises:
+            RefusedError: where the state store was lost or restored. EvidenceError: where the ledger was tampered with.
+        """
+        try:
+            self.store.ledger.check_copy(self.keys, self.checkpoint_copy)
+        except EvidenceError as error:
+            if error.code != ROLLED_BACK:
+                raise
+            raise RefusedError(
+                f"the state store was lost or restored from a back-up: {error.message}",
+                hint="holds may be missing too; docs/running.md says how to go on",
+                code="state-restored",
+            ) from None
 
     def checkpoint(self) -> None:
         """Signs the ledger as it is and puts the checkpoint into its second place."""

@@ -3,6 +3,7 @@
 import getpass
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -103,6 +104,7 @@ class JobRun:
             self._look(session)
             return
         with job_lock(custody.store.locks_folder, self._job.name):
+            custody.refuse_restored()
             custody.warden.check_before(self._job, session)
             protocol = Protocol(self._job, self._run_id, self._at, custody, session)
             protocol.open()
@@ -315,7 +317,9 @@ class JobRun:
         outcome: state.FinalOutcome = "failed" if failed else "done"
         self._record.runs.finish(self._run_id, outcome, now=utc_now(), counts=counts, failed=failed)
         assert self._custody is not None
-        self._custody.checkpoint()
+        with suppress(RefusedError, TransientError):  # the job was told of it, and the next run signs
+            self._custody.refuse_restored()
+            self._custody.checkpoint()
 
 
 def heading(job: Job, at: datetime) -> JobReport:
