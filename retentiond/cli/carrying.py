@@ -1,12 +1,9 @@
 """What `plan`, `run` and the tour share: a workspace opened, its jobs looked at or carried out, the outcome written."""
 
-import os
-import pwd
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -18,9 +15,10 @@ from retentiond.cli.failures import DUE, FAILED, REFUSED, exit_code, tell, worst
 from retentiond.cli.job_views import Extras, as_json, csv_text, job_sheet, name_of, remarks, sample_text, totals
 from retentiond.cli.output import warn, write_document, write_sheet
 from retentiond.compiler.plan import BlockedJob, Job
-from retentiond.engine.consent import NONE, Consent
+from retentiond.engine.consent import NONE, Consent, consent_of_this_person
 from retentiond.engine.custody import Custody, open_custody
-from retentiond.engine.policy_files import exposures
+from retentiond.engine.people import login_name
+from retentiond.engine.policy_files import Exposure
 from retentiond.engine.report import JobReport, instant_text
 from retentiond.engine.run import carry_out
 from retentiond.engine.sources import Sources
@@ -86,30 +84,24 @@ class Carrying:
         return tuple(job for job in self.jobs if isinstance(job, Job))
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """The policy files."""
-        return tuple(Path(policy.file) for policy in self.workspace.policies)
+    def exposures(self) -> tuple[Exposure, ...]:
+        """What others could have changed among settings and policies when they were read."""
+        return self.workspace.exposures
 
     def look(self, at: datetime, *, estimate: bool = False) -> Outcome:
         """What a run at that instant would find; nothing is written."""
-        with ExitStack() as stack:
-            try:
-                store = stack.enter_context(open_store(self._settings.state.connection_url(), create=False))
-            except RetentiondError as error:
-                warn(f"what is held and approved is not known: {error}")
-                return self._carry(at, None, apply=False, estimate=estimate)
-            return self._carry(at, self._custody(store, NONE), apply=False, estimate=estimate)
+        if estimate:
+            return self.carry(at, None, estimate=True)
+        with self._reading() as custody:
+            return self.carry(at, custody)
 
     def do(self, at: datetime, consent: Consent) -> Outcome:
-        """What a run found and did; `consent` is what its caller has said yes to."""
-        keys = self._settings.ledger.keys
-        with open_store(self._settings.state.connection_url(), create=True, keys=keys) as store:
-            return self._carry(at, self._custody(store, consent), apply=True, estimate=False)
+        """What a run found and did; `consent` is the yes that was said to it beforehand."""
+        with self.store() as store:
+            custody = open_custody(self.workspace, self.sources, store, consent=consent, exposures=self.exposures)
+            return self.carry(at, custody, apply=True)
 
-    def _custody(self, store: Store, consent: Consent) -> Custody:
-        return open_custody(self.workspace, self.sources, store, consent=consent, exposures=exposures(self.files))
-
-    def _carry(self, at: datetime, custody: Custody | None, *, apply: bool, estimate: bool) -> Outcome:
+    def carry(self, at: datetime, custody: Custody | None, *, apply: bool = False, estimate: bool = False) -> Outcome:
         """Carries the jobs out, or looks at them; keeps what was reported before an error."""
         reports: list[JobReport] = []
         stopped: RetentiondError | None = None
@@ -131,26 +123,36 @@ class Carrying:
         requests = () if apply and not self._rules else None
         return Outcome(at, not apply, tuple(reports), stopped, requests)
 
+    def store(self) -> Store:
+        """The state store, opened to write."""
+        settings = self._settings
+        return open_store(settings.state.connection_url(), create=True, keys=settings.ledger.keys)
 
-def login_name() -> str:
-    """The name of the user who runs this, or the number where there is no name."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
+    @contextmanager
+    def _reading(self) -> Iterator[Custody | None]:
+        """What a dry run asks for approvals and holds; None, with a warning, where it may not read them."""
+        with ExitStack() as stack:
+            try:
+                store = stack.enter_context(open_store(self._settings.state.connection_url(), create=False))
+                custody = open_custody(self.workspace, self.sources, store, exposures=self.exposures)
+            except RetentiondError as error:
+                warn(f"what is held, approved and stopped is not known: {error}")
+                custody = None
+            yield custody
 
 
-def ask(outcome: Outcome, zone: ZoneInfo) -> None:
-    """Shows on the terminal what is due and asks once; raises RefusedError where the answer is no."""
+def ask(outcome: Outcome, zone: ZoneInfo) -> Consent:
+    """Shows on the terminal what is due and asks once; the yes to it. Raises RefusedError where the answer is no."""
     if outcome.stopped:
         raise outcome.stopped
     if not any(report.due for report in outcome.reports):
-        return
+        return NONE
     write_sheet(job_sheet(outcome.reports, zone, done=False), err=True)
     for line in (*remarks(outcome.reports), totals(outcome.reports)):
         click.echo(line, err=True)
     if not click.confirm("Carry this out now?", err=True):
         raise RefusedError("nothing was touched: the answer was no", code="not-confirmed")
+    return consent_of_this_person({name_of(report): report.due or 0 for report in outcome.reports})
 
 
 def write(outcome: Outcome, form: str, zone: ZoneInfo, extras: Extras = NO_EXTRAS) -> None:
@@ -197,7 +199,7 @@ def sample_of(carrying: Carrying, outcome: Outcome, count: int) -> dict[str, Seq
     }
 
 
-def warn_exposed(files: Iterable[Path]) -> None:
-    """Warns of policy files that others may change."""
-    for exposure in exposures(files):
+def warn_exposed(found: Iterable[Exposure]) -> None:
+    """Warns of settings and policy files that others may change."""
+    for exposure in found:
         warn(f"{exposure}; `retentiond run` refuses that")

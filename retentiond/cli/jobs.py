@@ -55,8 +55,8 @@ def plan_command(options: Options, /, **given: object) -> int:
 def run_command(options: Options, /, *, dry_run: bool, **given: object) -> int:
     """Delete and anonymise what is due, once.
 
-    RULE is policy/rule, or a glob of it; without, all. On a terminal it shows what is due and asks once, unless --yes;
-    elsewhere it does not ask.
+    RULE is policy/rule, or a glob of it; without, all. On a terminal it shows what is due and asks once, unless --yes.
+    Elsewhere it asks nobody: what was not approved stays, and the exit code is 3.
     """
     order = Order(**given)  # type: ignore[arg-type]  # click has checked each of them
     return _look(options, order) if dry_run else _do(options, order)
@@ -71,7 +71,7 @@ def _look(options: Options, order: Order) -> int:
     settings = load_settings(options.config)
     at = instant(order.at, settings.timezone)
     with Carrying(settings, order.rules, order.source) as carrying:
-        warn_exposed(carrying.files)
+        warn_exposed(carrying.exposures)
         outcome = carrying.look(at, estimate=order.estimate)
         sql = statements_of(carrying.ready, at) if order.sql else {}
         sample = sample_of(carrying, outcome, order.sample) if order.sample else {}
@@ -89,11 +89,10 @@ def _do(options: Options, order: Order) -> int:
     settings = load_settings(options.config)
     at = past_instant(order.at, settings.timezone)
     with Carrying(settings, order.rules, order.source) as carrying:
-        refuse_exposed(carrying.files)
+        refuse_exposed(carrying.exposures)
         consent = consent_of_this_person() if order.yes else NONE
         if not order.yes and sys.stdin.isatty() and sys.stderr.isatty():
-            ask(carrying.look(at), settings.timezone)
-            consent = consent_of_this_person()
+            consent = ask(carrying.look(at), settings.timezone)
         outcome = carrying.do(at, consent)
         write(outcome, order.form, settings.timezone)
     return outcome.exit_code()

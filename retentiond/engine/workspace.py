@@ -1,11 +1,12 @@
 """Everything a command needs of one moment: the policies, the live schemas they speak of, and the plan they make."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from retentiond.catalog.model import Catalog
 from retentiond.compiler.compile import compile_plan
 from retentiond.compiler.plan import BlockedJob, Job, Plan
+from retentiond.engine.policy_files import Exposure, Inspection, exposures
 from retentiond.engine.sources import Sources
 from retentiond.errors import Problem, RetentiondError, UsageError
 from retentiond.policy.loader import load_policies
@@ -18,7 +19,8 @@ from retentiond.settings import Settings
 class Workspace:
     """
     Policies, catalogs and plan that belong together. `warnings` are the compiler's; `unreachable` says by source why
-    its schema could not be read: the plan's jobs that rest on it are blocked.
+    its schema could not be read: the plan's jobs that rest on it are blocked. `exposures` are what others could have
+    changed among settings and policies when they were read.
     """
 
     policies: tuple[Policy, ...]
@@ -26,6 +28,7 @@ class Workspace:
     plan: Plan
     warnings: tuple[Problem, ...]
     unreachable: dict[str, RetentiondError]
+    exposures: tuple[Exposure, ...] = ()
 
     def policy(self, name: str) -> Policy:
         """The policy of that name, or a UsageError with the nearest one."""
@@ -65,8 +68,10 @@ def open_workspace(settings: Settings, sources: Sources) -> Workspace:
         PolicyError: with all problems of all policy files.
         UsageError, FailedError: where a source refuses to be read. One that cannot be opened blocks its own jobs.
     """
-    policies = load_policies(settings.policy_files(), default_timezone=str(settings.timezone))
-    return compile_workspace(policies, sources)
+    inspection = Inspection()
+    policies = load_policies(settings.policy_files(), default_timezone=str(settings.timezone), opened=inspection.opened)
+    found = {*inspection.exposures, *exposures([settings.file] if settings.file else [])}
+    return replace(compile_workspace(policies, sources), exposures=tuple(sorted(found)))
 
 
 def compile_workspace(policies: tuple[Policy, ...], sources: Sources) -> Workspace:

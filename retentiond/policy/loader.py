@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from retentiond.errors import PolicyError, Position, Problem
@@ -15,14 +15,20 @@ from retentiond.policy.wording import quoted
 SUFFIXES = (".yaml", ".yml")
 
 
-def load_policies(paths: Sequence[Path], *, default_timezone: str = "UTC") -> tuple[Policy, ...]:
-    """The policies of these files and folders; raises one `PolicyError` with every problem of every file."""
+def load_policies(
+    paths: Sequence[Path], *, default_timezone: str = "UTC", opened: Callable[[Path, int], None] | None = None
+) -> tuple[Policy, ...]:
+    """
+    The policies of these files and folders; raises one `PolicyError` with every problem of every file.
+
+    `opened` is told of each file and of the descriptor that it is read through.
+    """
     problems: list[Problem] = []
     policies: list[Policy] = []
     names: dict[str, str] = {}
     for file in _files(paths, problems):
         try:
-            content = _content(file)
+            content = _content(file, opened)
         except OSError as error:
             reason = error.strerror or "cannot be read"
             problems.append(Problem(Position(str(file), 1, 1), "unreadable-file", f"the file cannot be read: {reason}"))
@@ -59,12 +65,14 @@ class _NotAFileError(Exception):
     """A folder, a pipe or a device stands where a file should."""
 
 
-def _content(file: Path) -> bytes:
+def _content(file: Path, opened: Callable[[Path, int], None] | None) -> bytes:
     """The bytes of a regular file, one more than a policy may have at most; never waits for a pipe."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, so that what was checked is what is read
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise _NotAFileError
+        if opened is not None:
+            opened(file, stream.fileno())
         return stream.read(LARGEST_FILE + 1)
 
 
