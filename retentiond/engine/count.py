@@ -64,8 +64,9 @@ def count(job: Job, at: datetime, session: Session) -> Tally:
 
 def walks(job: Job) -> bool:
     """True where SQL alone cannot tell held, floored and due apart: rows of other tables or sources decide with."""
-    crossing_floors = any(not floor.clock.local for floor in job.step.keepers.floors)
-    return bool(job.cascade) or not job.expiry.local or crossing_floors
+    keepers = job.step.keepers
+    crossing_floors = any(not floor.clock.local for floor in keepers.floors)
+    return bool(job.cascade) or not job.expiry.local or crossing_floors or bool(keepers.holds.climbs)
 
 
 def cutoffs(job: Job, at: datetime) -> tuple[Cutoff, ...]:

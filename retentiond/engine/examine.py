@@ -15,6 +15,7 @@ from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import ClockRead, Floor, Job, Step
 from retentiond.compiler.statements import examine_statement
 from retentiond.compiler.verdicts import RowFlags, TermFlags, combine_flags
+from retentiond.engine.climb import Climb
 from retentiond.engine.session import Transaction
 from retentiond.engine.shipping import due_of, plain, ship
 from retentiond.policy.calendar import Kind, Reading, kind_of
@@ -88,16 +89,21 @@ def examine(
 ) -> list[Candidate]:
     """The rows of these keys that pass the rule, each with all that decides about it."""
     rows = transaction.fetch(job.source, examine_statement(job, at, keys, extra))
-    candidates, crossing = [], Crossing(transaction, at)
-    transaction.crossings.append((job.step.relation.label, crossing))
+    candidates, crossing, climb = [], Crossing(transaction, at), Climb(transaction, job.step)
+    transaction.crossings += [(job.step.relation.label, crossing), (job.step.relation.label, climb)]
     for row in rows:
         cells = iter(row)
         key = tuple(next(cells) for _ in job.step.relation.key)
         terms, values, links = _terms(job.expiry.clocks, cells, crossing)
         held, floored = bool(next(cells)), bool(next(cells))
         crossing.floors(job.step, cells, key)
+        climb.take(cells, key)
         candidates.append(Candidate(key, terms, values, links, held, floored, dict(zip(extra, cells, strict=True))))
     crossing.settle(candidates)
+    climb.only(candidate.key for candidate in candidates if candidate.row(job).due)
+    above = climb.held()
+    for candidate in candidates:
+        candidate.held = candidate.held or candidate.key in above
     return candidates
 
 

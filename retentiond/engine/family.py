@@ -11,6 +11,7 @@ from typing import Any
 from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import Edge, Job, Step
 from retentiond.compiler.statements import children_statement
+from retentiond.engine.climb import Climb
 from retentiond.engine.examine import Candidate, Crossing
 from retentiond.engine.session import Transaction
 from retentiond.engine.shipping import plain
@@ -140,8 +141,9 @@ def _children(
         items = list(above.items())
         halves = (dict(items[: len(items) // 2]), dict(items[len(items) // 2 :]))
         return set().union(*(_children(job, step, edge, at, transaction, family, half) for half in halves))
-    crossing, new, emptiable = Crossing(transaction, at), set(), _emptiable(step, edge)
-    transaction.crossings.append((label, crossing))
+    crossing, climb, new = Crossing(transaction, at), Climb(transaction, step), set()
+    emptiable = _emptiable(step, edge)
+    transaction.crossings += [(label, crossing), (label, climb)]
     for row, row_parents in zip(rows, found, strict=True):
         cells = iter(row)
         node = (label, tuple(next(cells) for _ in step.relation.key))
@@ -149,6 +151,7 @@ def _children(
             next(cells)
         held, floored = bool(next(cells)), bool(next(cells))
         crossing.floors(step, cells, node[1])
+        climb.take(cells, node[1])
         if node not in family.nodes:
             new.add(node)
             family.nodes[node] = dict(zip(extra, cells, strict=True))
@@ -162,6 +165,8 @@ def _children(
             family.loops.add(node)
     for key in crossing.floored():
         family.kept.setdefault((label, key), "floored")
+    for key in climb.held():
+        family.kept[label, key] = "held"
     return new
 
 
@@ -187,9 +192,9 @@ def _folded(values: Key) -> Key:
 
 
 def _rests_on_others(step: Step) -> bool:
-    """True where a floor's clock stands in other rows of the same source, on an engine that locks row by row."""
+    """True where a floor or a hold rests on other rows of the same source, on an engine that locks row by row."""
     related = any(floor.clock.hops and floor.clock.local for floor in step.keepers.floors)
-    return related and step.relation.dialect != "sqlite"
+    return (related or step.keepers.holds.beside) and step.relation.dialect != "sqlite"
 
 
 @dataclass(frozen=True, slots=True)
