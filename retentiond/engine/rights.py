@@ -37,12 +37,19 @@ def rights_of(job: Job) -> dict[str, tuple[Right, ...]]:
     return {source: merged(rights) for source, rights in found.items() if not _is_sqlite(source, relations)}
 
 
-def inspection_rights(dialect: Dialect, tables: Iterable[str]) -> tuple[Right, ...]:
-    """What a role needs on MariaDB and MySQL to see what else a change would set off; elsewhere everybody sees it."""
+def inspection_rights(dialect: Dialect, tables: Iterable[str], *, recorded: bool) -> tuple[Right, ...]:
+    """
+    What a role needs on MariaDB and MySQL to see these tables as they are, without reading a row; elsewhere everybody
+    may look. REFERENCES, which is good for nothing else there, shows columns and indexes, PROCESS foreign keys, TRIGGER
+    triggers; of what is `recorded` in the state store the last two are not needed.
+    """
     if dialect not in ("mariadb", "mysql"):
         return ()
-    triggers = (Right("table", name, "TRIGGER") for name in tables)
-    return merged([Right("server", "", "PROCESS"), *triggers])
+    names = list(tables)
+    found = [Right("table", name, "REFERENCES") for name in names]
+    if not recorded:
+        found += [Right("server", "", "PROCESS"), *(Right("table", name, "TRIGGER") for name in names)]
+    return merged(found)
 
 
 def fence_rights(dialect: Dialect) -> tuple[Right, ...]:
