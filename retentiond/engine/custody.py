@@ -73,7 +73,7 @@ class Custody:
     def tokens(self, relation: Relation, keys: Sequence[Key]) -> TokenList:
         """The keyed tokens of rows that go, under this year's key."""
         name, key = self.keys.token_key(self.now())
-        scheme, tokens = make_tokens(key, relation.source, *_names(relation), keys)
+        scheme, tokens = make_tokens(key, relation.source, *table_names(relation), keys)
         return TokenList(ledger_label(relation), scheme, name, tokens)
 
     def refuse_restored(self) -> None:
@@ -133,7 +133,7 @@ def ledger_label(relation: Relation) -> str:
     return f"{relation.source}.{relation.name}"
 
 
-def _names(relation: Relation) -> tuple[str, str]:
+def table_names(relation: Relation) -> tuple[str, str]:
     """The schema (empty where there is none) and the bare name of a table."""
     schema, _, table = relation.name.rpartition(".") if relation.dialect == "postgresql" else ("", "", relation.name)
     return schema, table

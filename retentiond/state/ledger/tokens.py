@@ -65,6 +65,21 @@ def token_of(key: bytes, scheme: str, source: str, schema: str, table: str, row:
     return _encrypted(_sub_key(key, "a1", source, schema, table, kind), data)
 
 
+def tokens_in_order(
+    key: bytes, scheme: str, source: str, schema: str, table: str, rows: Sequence[Sequence[object]]
+) -> list[bytes | None]:
+    """What `token_of` gives for each of these rows, and much faster than asking for one after the other."""
+    if scheme == "h1":
+        sub_key = _sub_key(key, "h1", source, schema, table, "")
+        return [_hashed(sub_key, row) for row in rows]
+    blocks = _blocks([row[0] for row in rows]) if all(len(row) == 1 for row in rows) else None
+    if blocks is None:
+        return [token_of(key, scheme, source, schema, table, row) for row in rows]
+    kind, data = blocks
+    tokens = _encrypted(_sub_key(key, "a1", source, schema, table, kind), data)
+    return [tokens[start : start + TOKEN_BYTES] for start in range(0, len(tokens), TOKEN_BYTES)]
+
+
 def _blocks(values: list[Any]) -> tuple[str, bytes] | None:
     """The values as blocks of 16 bytes, and of which kind they are; None where they do not all fit."""
     kinds = set(map(type, values))
