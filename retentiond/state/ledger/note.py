@@ -89,7 +89,8 @@ def open_note(note: str, known: Sequence[VerifierKey], *, every: bool = False) -
     """
     The text of a note and the known keys that signed it, at least one.
 
-    Signatures of keys that are not known say nothing and are passed over, unless `every` signature has to be known.
+    Signatures of keys that are not known say nothing and are passed over, unless `every` one has to be known, and is
+    there once.
 
     Raises:
         NoteError: where the note is malformed, a known key's signature is wrong, or no known key signed it.
@@ -113,6 +114,8 @@ def open_note(note: str, known: Sequence[VerifierKey], *, every: bool = False) -
             raise NoteError("a signature that is wrong")
         elif key not in found:
             found.append(key)
+        elif every:
+            raise NoteError("a signature that is there twice")
     if not found:
         raise NoteError("no signature of a known key")
     return text, tuple(found)
