@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from retentiond.engine.people import this_person
-from retentiond.state.approvals import MARGIN, Person
+from retentiond.state.approvals import MARGIN
+from retentiond.state.values import Person
 
 
 @dataclass(frozen=True, slots=True)

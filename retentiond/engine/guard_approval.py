@@ -76,7 +76,7 @@ def most(guard: Guard, judgement: Judgement, total: int) -> int:
     limits = {"max_rows": max_rows(guard), "max_share": int(max_share(guard) * total)}
     if judgement.serving is not None:
         approved = judgement.serving.wanted
-        limits |= dict.fromkeys(approved.caps, int(approved.rows * MARGIN))
+        limits |= {cap: int(approved.rows * MARGIN) for cap in approved.caps if cap in limits}
     return max(judgement.due, min(limits.values()))
 
 

@@ -119,13 +119,13 @@ class Warden:
 
         The tally is exact, or `needs_exact` has said that an upper bound will do.
         """
-        judgement = self._judge(job, tally.due, tally.total, run)
+        judgement = self.judge(job, tally, run)
         if judgement.stops and self._consent.by is not None:
             refusal = self._refuse_consent(job, judgement)
             if refusal:
                 return replace(_verdict(judgement), guard_message=refusal)
             self._store.approvals.give(self.wanted(job, tally), by=self._consent.by, now=self._now())
-            judgement = self._judge(job, tally.due, tally.total, run)
+            judgement = self.judge(job, tally, run)
         if not judgement.stops and judgement.serving is not None and run:
             self._store.approvals.use(judgement.serving.seq, run)
         return replace(_verdict(judgement), most=most(job.guard, judgement, tally.total))
@@ -133,11 +133,11 @@ class Warden:
     def needs_exact(self, job: Job, tally: Tally) -> bool:
         """True where the tally, if it is no more than an upper bound, would stop the job or need an approval."""
         bound = tally.due if job.expiry.local else tally.total
-        return self._judge(job, bound, tally.total, "").stops
+        return self.judge(job, replace(tally, due=bound)).stops
 
     def foresee(self, job: Job, session: Session, tally: Tally) -> Verdict:
         """What a run would be told, for a dry run: nothing is written, nothing is stopped."""
-        verdict = _verdict(self._judge(job, tally.due, tally.total, ""))
+        verdict = _verdict(self.judge(job, tally))
         for objection in self.objections(job, session):
             return replace(verdict, guard=objection.guard, guard_message=str(objection), stops=True)
         return verdict
@@ -155,9 +155,22 @@ class Warden:
             message = f"{job.name} is not approved any more, or never was"
             raise RefusedError(message, hint="`retentiond approve`", code="approval")
 
+    def judge(self, job: Job, tally: Tally, run: str = "") -> Judgement:
+        """What approvals and caps say of these numbers; `run` is the run that would take the rows."""
+        standing = self._standing(job)
+        history = self._store.runs.takings(job.policy, job.rule, job.source, SPIKE_RUNS)
+        reason = "" if standing or not tally.due else self.why_missing(job)
+        return judge(job.guard, standing, due=tally.due, total=tally.total, history=history, run=run, reason=reason)
+
+    def why_missing(self, job: Job) -> str:
+        """Why there is no approval of the job's plan."""
+        approvals = self._store.approvals.of(job.name)
+        two = self._settings.approval.four_eyes
+        return why_missing(approvals, job.digest, two=two, elsewhere=self._gone_like(job))
+
     def wanted(self, job: Job, tally: Tally) -> Wanted:
         """What an approval of these numbers would be over."""
-        caps = self._judge(job, tally.due, tally.total, "").exceeded
+        caps = self.judge(job, tally).exceeded
         return Wanted(job.name, job.digest, self._fingerprints(job), tally.due, caps)
 
     def pin(self, job: Job, session: Session, *, anew: bool = False) -> None:
@@ -165,8 +178,7 @@ class Warden:
         for source in rests_on(job):
             pin = self._found(source, session)
             if pin is not None and (anew or self._store.pins.of(source) is None):
-                person = this_person()
-                self._store.pins.pin(pin, now=self._now(), by=person.name, login_uid=person.login_uid)
+                self._store.pins.pin(pin, now=self._now(), by=this_person())
 
     def _stop(self, job: Job) -> Iterator[Objection]:
         stop = self._store.stops.covering(f"{job.policy}/{job.rule}")
@@ -229,17 +241,6 @@ class Warden:
     def _last(self, job: Job) -> Approval | None:
         """The job's newest approval, were it taken back since."""
         return next((one for one in self._store.approvals.of(job.name) if one.in_force), None)
-
-    def _judge(self, job: Job, due: int, total: int, run: str) -> Judgement:
-        standing = self._standing(job)
-        history = self._store.runs.takings(job.policy, job.rule, job.source, SPIKE_RUNS)
-        reason = "" if standing or not due else self._why_missing(job)
-        return judge(job.guard, standing, due=due, total=total, history=history, run=run, reason=reason)
-
-    def _why_missing(self, job: Job) -> str:
-        approvals = self._store.approvals.of(job.name)
-        two = self._settings.approval.four_eyes
-        return why_missing(approvals, job.digest, two=two, elsewhere=self._gone_like(job))
 
     def _gone_like(self, job: Job) -> list[str]:
         """Rules that are in no policy any more and did the same to the same table: perhaps this one was called so."""

@@ -4,7 +4,7 @@ import os
 import pwd
 from pathlib import Path
 
-from retentiond.state.approvals import Person
+from retentiond.state.values import Person
 
 _LOGIN_UID = Path("/proc/self/loginuid")
 _UNSET = 4294967295

@@ -21,19 +21,12 @@ from retentiond.state.control import Control
 from retentiond.state.faults import store_errors
 from retentiond.state.ledger.ledger import Ledger
 from retentiond.state.sqlite import WRITES
+from retentiond.state.values import Person
 
 # What is due grows between the look and the run; by this much it may, before the approval no longer covers it.
 MARGIN = 1.1
 
 _A = schema.approvals.c
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who acts: the name, and the audit login uid (None where the system knows none)."""
-
-    name: str
-    login_uid: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +90,11 @@ class Approvals:
         with store_errors("reading approvals"), self._engine.connect() as connection:
             return _of(connection, job)
 
-    def jobs(self) -> tuple[str, ...]:
-        """Every job that an approval in force is for, by name."""
-        standing = (_A.in_force == 1) & _A.withdrawn_at.is_(None)
+    def open(self) -> tuple[Approval, ...]:
+        """All approvals and requests that nobody took back, newest first."""
+        query = select(schema.approvals).where(_A.withdrawn_at.is_(None)).order_by(_A.seq.desc())
         with store_errors("reading approvals"), self._engine.connect() as connection:
-            return tuple(connection.execute(select(_A.job).where(standing).distinct().order_by(_A.job)).scalars())
+            return tuple(_approval(row) for row in connection.execute(query).all() if _vouched(connection, row))
 
     def standing(self, job: str, digest: str, fingerprint: str, *, by_two: bool = False) -> tuple[Approval, ...]:
         """

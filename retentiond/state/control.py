@@ -11,6 +11,7 @@ from retentiond.state import tables as schema
 from retentiond.state.faults import store_errors
 from retentiond.state.ledger.ledger import Ledger
 from retentiond.state.sqlite import WRITES
+from retentiond.state.values import Person
 
 _C = schema.control.c
 
@@ -56,12 +57,13 @@ class Control:
         with store_errors("noting the clock"), self._writer.begin() as connection:
             _note(connection, note)
 
-    def accept_clock(self, note: ClockNote | None, *, now: datetime, by: str, login_uid: int | None) -> None:
+    def accept_clock(self, note: ClockNote | None, *, now: datetime, by: Person) -> None:
         """From now on the clock as it is counts as right, whatever the last run or the ledger said."""
         self._must_write()
         with store_errors("accepting the clock"), self._writer.begin() as connection:
             self._ledger.accept_clock(connection, now)
-            self._ledger.append(connection, "approval", now, {"event": "clock", "by": by, "login_uid": login_uid})
+            leaf = {"event": "clock", "by": by.name, "login_uid": by.login_uid}
+            self._ledger.append(connection, "approval", now, leaf)
             if note is not None:
                 _note(connection, note)
 

@@ -10,6 +10,7 @@ from retentiond.state import tables as schema
 from retentiond.state.faults import store_errors
 from retentiond.state.ledger.ledger import Ledger
 from retentiond.state.sqlite import WRITES
+from retentiond.state.values import Person
 
 _P = schema.pins.c
 
@@ -39,7 +40,7 @@ class Pins:
             row = connection.execute(query).one_or_none()
         return None if row is None else Pin(*row)
 
-    def pin(self, pin: Pin, *, now: datetime, by: str, login_uid: int | None = None) -> None:
+    def pin(self, pin: Pin, *, now: datetime, by: Person) -> None:
         """From now on the source is this. In the ledger stands that it was pinned, and no address."""
         if not self._writable:
             raise UsageError("the state store was opened for reading only", code="state-read-only")
@@ -47,5 +48,5 @@ class Pins:
             known = connection.execute(delete(schema.pins).where(_P.source == pin.source)).rowcount
             values = {"source": pin.source, "identity": pin.identity, "address": pin.address, "pinned_at": now}
             connection.execute(insert(schema.pins).values(values))
-            leaf = {"event": "pinned", "anew": bool(known), "source": pin.source, "by": by, "login_uid": login_uid}
-            self._ledger.append(connection, "approval", now, leaf)
+            leaf = {"event": "pinned", "anew": bool(known), "source": pin.source, "by": by.name}
+            self._ledger.append(connection, "approval", now, leaf | {"login_uid": by.login_uid})

@@ -10,6 +10,14 @@ FinalOutcome = Literal["done", "failed", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Who acts: the name, and the audit login uid (None where the system knows none)."""
+
+    name: str
+    login_uid: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobIdentity:
     """A rule on a source. (policy, rule, source) is what makes it the same job in the next run."""
 
