@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from retentiond import __version__
+from retentiond.engine.recognition import COMMITTED
 from retentiond.errors import UsageError
 from retentiond.reports.certificate import (
     Approval,
@@ -23,7 +24,6 @@ from retentiond.state.ledger.leaf import instant_of
 from retentiond.state.values import RunRecord
 
 Leaf = Mapping[str, Any]
-COMMITTED = ("destroyed", "changed")
 
 
 class Story:
