@@ -20,7 +20,7 @@ from retentiond.engine.protocol import Attempt, Protocol
 from retentiond.engine.retry import is_locked, retried
 from retentiond.engine.session import Session, Transaction
 from retentiond.engine.steps import reached
-from retentiond.errors import FailedError, RetentiondError
+from retentiond.errors import FailedError, RefusedError, RetentiondError
 
 # Codes of errors that one row's content brings about: SQLSTATE classes, MariaDB numbers, SQLite names, our own.
 _OF_A_ROW = (
@@ -69,6 +69,8 @@ class Workshop:
     key: bytes
     batch: int
     protocol: Protocol | None = None  # None in a dry run
+    most: int | None = None  # how many rows the guards' verdict covers
+    taken: int = 0
     seen: dict[str, set[Key]] = field(default_factory=dict)
     sleep: Callable[[float], None] = time.sleep
 
@@ -153,6 +155,12 @@ def _apply(
     job, at, due, family, going = workshop.job, workshop.at, decision.due, decision.family, decision.going
     if not due:
         return _result(decision.tally, 0, 0, {})
+    if workshop.most is not None and workshop.taken + len(due) > workshop.most:
+        raise RefusedError(
+            f"more rows fell due while the job ran than the {workshop.most:,} that it may take",
+            hint="look at the plan, then start again",
+            code="max_rows",
+        )
     if job.step.masking:
         changed, done = change.mask(job, at, transaction, due, workshop.key), len(due)
     else:
@@ -169,6 +177,7 @@ def _apply(
         protocol.measure(transaction, attempt, changed)
         look_abroad = partial(change.look_abroad, job, at, transaction, due, family, going)
         protocol.commit(transaction, attempt, changed, done, due_days(job, due), look_abroad)
+        workshop.taken += done
     return _result(decision.tally, done, done, changed.counts)
 
 

@@ -171,28 +171,15 @@ class JobRun:
             tally.held = tally.floored = 0
         tally.due, counted_oldest, tally.oldest_due = 0, tally.oldest_due, None
         workshop = Workshop(job, self._at, session, key, self._sources.chunk_rows(job.source), protocol)
+        workshop.most = self._verdict.most
         looked_at = 0
-        for page in pages(job, self._at, session, workshop.batch):
-            keys = self._no_more_than_counted(page)
+        for keys in pages(job, self._at, session, workshop.batch):
             for result in self._chunk(workshop, keys, patient=True):
                 self._take(tally, result)
             looked_at += len(keys)
             self._progress(Progress(job, "working", looked_at, max(expected, looked_at)))
         if tally.due and tally.oldest_due is None:
             tally.oldest_due = counted_oldest
-
-    def _no_more_than_counted(self, page: Sequence[Key]) -> Sequence[Key]:
-        """As much of the page as the guards' verdict covers: what they counted, and a little."""
-        most = self._verdict.most
-        if most is None or not self._apply:
-            return page
-        if self._done >= most and page:
-            raise RefusedError(
-                f"more rows fell due while the job ran than the {most:,} that it may take",
-                hint="look at the plan, then start again",
-                code="max_rows",
-            )
-        return page[: most - self._done]
 
     def _chunk(self, workshop: Workshop, keys: Sequence[Key], *, patient: bool) -> Iterator[ChunkResult]:
         """The results of a chunk; one that a row's content spoils is halved until only that row is set aside."""
