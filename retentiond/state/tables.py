@@ -115,6 +115,7 @@ ledger = Table(
     metadata,
     Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=False),
     Column("leaf", LargeBinary, nullable=False),  # canonical JSON, byte for byte what the tree was made of
+    Column("hash", LargeBinary, nullable=False),  # its hash in the tree: tells which leaf is not what it was
 )
 
 ledger_head = Table(
@@ -214,14 +215,16 @@ holds = Table(
     Column("record", Text),
     Column("source", Text),
     Column("matter", Text, nullable=False),
-    Column("review", String(10)),
+    Column("review", String(10), nullable=False),
     Column("added_at", Instant, nullable=False),
     Column("added_by", Text, nullable=False),
+    Column("leaf", BigInteger, nullable=False),  # the seq of the leaf that vouches for it
     Column("release_asked_at", Instant),
     Column("release_asked_by", Text),
-    Column("release_asked_uid", Integer),
+    Column("release_asked_uid", BigInteger),
     Column("released_at", Instant),
     Column("released_by", Text),
+    Column("released_leaf", BigInteger),  # the seq of the leaf that vouches for the release
 )
 
 hold_ids = Table(

@@ -75,14 +75,15 @@ class Ledger:
             moment = max(now, head.last_time or now) if kind == "outcome" else _moment(head, now)
             seq = head.frontier.size
             leaf = canonical({**fields, "seq": seq, "time": instant_text(moment), "kind": kind})
-            frontier = head.frontier.append(leaf_hash(leaf))
+            own = leaf_hash(leaf)
+            frontier = head.frontier.append(own)
             values = {
                 "size": frontier.size,
                 "frontier": frontier.to_bytes(),
                 "last_time": moment,
                 "clock": max(now, head.clock or now),
             }
-            connection.execute(insert(schema.ledger).values(seq=seq, leaf=leaf))
+            connection.execute(insert(schema.ledger).values(seq=seq, leaf=leaf, hash=own))
             connection.execute(update(schema.ledger_head).values(values))
         return seq
 

@@ -25,6 +25,7 @@ def _ledger() -> None:
         "ledger",
         sa.Column("seq", KEY, autoincrement=False, nullable=False),
         sa.Column("leaf", sa.LargeBinary(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_ledger")),
     )
     op.create_table(
@@ -139,14 +140,16 @@ def _people() -> None:
         sa.Column("record", sa.Text()),
         sa.Column("source", sa.Text()),
         sa.Column("matter", sa.Text(), nullable=False),
-        sa.Column("review", sa.String(10)),
+        sa.Column("review", sa.String(10), nullable=False),
         sa.Column("added_at", INSTANT, nullable=False),
         sa.Column("added_by", sa.Text(), nullable=False),
+        sa.Column("leaf", WIDE, nullable=False),
         sa.Column("release_asked_at", INSTANT),
         sa.Column("release_asked_by", sa.Text()),
-        sa.Column("release_asked_uid", sa.Integer()),
+        sa.Column("release_asked_uid", WIDE),
         sa.Column("released_at", INSTANT),
         sa.Column("released_by", sa.Text()),
+        sa.Column("released_leaf", WIDE),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_holds")),
     )
     op.create_table(
