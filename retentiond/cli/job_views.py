@@ -69,12 +69,17 @@ def remarks(reports: Sequence[JobReport]) -> list[str]:
             lines.append(f"{name_of(report)}: {counted(report.set_aside, 'row')} set aside: the database refused them")
         if report.failed:
             lines.append(f"{name_of(report)}: failed: {report.failed.code}: {report.failed.message}")
-        if report.guard != "ok":
-            why = f": {report.guard_message}" if report.guard_message else ""
-            lines.append(f"{name_of(report)}: stopped by the guard {report.guard}{why}")
-        if report.approval == "missing":
-            lines.append(f"{name_of(report)}: waits for approval")
+        lines += _permission(report)
     return lines
+
+
+def _permission(report: JobReport) -> list[str]:
+    """What a guard or a missing approval says to the job, if one does."""
+    why = f": {report.guard_message}" if report.guard_message else ""
+    if report.guard != "ok":
+        stopped = "would be stopped" if report.dry_run else "stopped"
+        return [f"{name_of(report)}: {stopped} by the guard {report.guard}{why}"]
+    return [f"{name_of(report)}: waits for approval{why}"] if report.approval == "missing" else []
 
 
 def totals(reports: Sequence[JobReport]) -> str:
