@@ -9,10 +9,12 @@ import sqlalchemy as sa
 
 from retentiond.catalog.connections import open_engine
 from retentiond.catalog.faults import errors_of
+from retentiond.catalog.manifest import hides_triggers, read_manifest, with_manifest
 from retentiond.catalog.model import Catalog, Dialect
 from retentiond.catalog.reflection import reflect
 from retentiond.errors import RetentiondError, TransientError, UsageError
 from retentiond.settings import Settings
+from retentiond.state.store import open_store
 
 
 class Sources:
@@ -76,7 +78,7 @@ class Sources:
         for name in names:
             engine = self.reading(name)
             try:
-                found[name] = reflect(engine, name)
+                found[name] = self._told(reflect(engine, name))
             except (TransientError, UsageError) as error:
                 unreachable[name] = error
         if not found:
@@ -90,6 +92,18 @@ class Sources:
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
+
+    def _told(self, catalog: Catalog) -> Catalog:
+        """The catalog with what an administrator saw and its role cannot see, where that was recorded."""
+        if catalog.complete and not hides_triggers(catalog):
+            return catalog
+        try:
+            with open_store(self._settings.state.connection_url(), create=False) as store:
+                recorded = store.manifests.of(catalog.source)
+        except RetentiondError:  # what cannot be read was not told; then the role stays blind
+            return catalog
+        manifest = read_manifest(recorded.document) if recorded else None
+        return with_manifest(catalog, manifest) if manifest else catalog
 
     def _engine(self, name: str, *, write: bool) -> sa.Engine:
         if (name, write) not in self._engines:

@@ -14,11 +14,13 @@ from retentiond.state import tables
 from retentiond.state.approvals import Approvals
 from retentiond.state.control import Control
 from retentiond.state.faults import store_errors
+from retentiond.state.holds import Holds
 from retentiond.state.intents import Intents
 from retentiond.state.keys import keep_identity, state_identity
 from retentiond.state.ledger.known_keys import KnownKeys
 from retentiond.state.ledger.ledger import Ledger
 from retentiond.state.locks import Gate
+from retentiond.state.manifests import Manifests
 from retentiond.state.migrate import HEAD, refuse_newer, revision, upgrade
 from retentiond.state.pins import Pins
 from retentiond.state.runs import Runs
@@ -47,8 +49,10 @@ class Store:
         self.control = Control(engine, self.ledger, writable=writable)
         self.intents = Intents(engine, self.ledger, self.runs, writable=writable)
         self.approvals = Approvals(engine, self.ledger, self.control, writable=writable)
+        self.holds = Holds(engine, self.ledger, self.control, writable=writable)
         self.stops = Stops(engine, self.ledger, self.control, writable=writable)
         self.pins = Pins(engine, self.ledger, writable=writable)
+        self.manifests = Manifests(engine, self.ledger, writable=writable)
 
     @property
     def locks_folder(self) -> Path:
