@@ -244,7 +244,9 @@ class JobRun:
             seconds=seconds,
         )
         report = replace(report, approval=self._verdict.approval)
-        if self._refusal:
+        if self._refusal and self._refusal.code == "approval":  # withdrawn while this ran
+            report = replace(report, approval="missing", guard_message=str(self._refusal))
+        elif self._refusal:
             report = replace(report, guard=self._refusal.code or "refused", guard_message=str(self._refusal))
         else:
             report = replace(report, guard=self._verdict.guard, guard_message=self._verdict.guard_message)
@@ -301,6 +303,8 @@ class JobRun:
             counted_at=report.counted_at,
         )
         failed = report.failed if report.guard == "ok" else Failure(report.guard, report.guard_message)
+        if failed is None and report.approval == "missing":
+            failed = Failure("approval", report.guard_message)
         outcome: state.FinalOutcome = "failed" if failed else "done"
         self._record.runs.finish(self._run_id, outcome, now=utc_now(), counts=counts, failed=failed)
         assert self._custody is not None
