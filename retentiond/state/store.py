@@ -15,7 +15,6 @@ from retentiond.state.approvals import Approvals
 from retentiond.state.control import Control
 from retentiond.state.faults import store_errors
 from retentiond.state.holds import Holds
-from retentiond.state.holds import Holds
 from retentiond.state.intents import Intents
 from retentiond.state.keys import keep_identity, state_identity
 from retentiond.state.ledger.known_keys import KnownKeys
@@ -50,7 +49,6 @@ class Store:
         self.control = Control(engine, self.ledger, writable=writable)
         self.intents = Intents(engine, self.ledger, self.runs, writable=writable)
         self.approvals = Approvals(engine, self.ledger, self.control, writable=writable)
-        self.holds = Holds(engine, self.ledger, self.control, writable=writable)
         self.holds = Holds(engine, self.ledger, self.control, writable=writable)
         self.stops = Stops(engine, self.ledger, self.control, writable=writable)
         self.pins = Pins(engine, self.ledger, writable=writable)
