@@ -34,6 +34,11 @@ class JobIdentity:
         return self.policy, self.rule, self.source
 
     @property
+    def name(self) -> str:
+        """`policy/rule@source`, as the ledger names the job."""
+        return f"{self.policy}/{self.rule}@{self.source}"
+
+    @property
     def own_table(self) -> str:
         """The job's own table as the keys of a chunk's `tables` must write it."""
         return f"{self.source}.{self.table}"
