@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from retentiond.compiler.key_sets import Key
-from retentiond.compiler.plan import Job, Relation
+from retentiond.compiler.plan import Relation
 from retentiond.engine.consent import NONE, Consent
 from retentiond.engine.guards import Warden
+from retentiond.engine.holds import HoldBook
 from retentiond.engine.policy_files import Exposure
 from retentiond.engine.recovery import Recovery
 from retentiond.engine.sources import Sources
@@ -24,21 +24,6 @@ from retentiond.state.ledger.signing import ROLLED_BACK
 from retentiond.state.ledger.token_list import TokenList
 from retentiond.state.ledger.tokens import make_tokens
 from retentiond.state.store import Store
-
-
-class Keeping(Protocol):
-    """What is held."""
-
-    def apply(self, job: Job) -> Job:
-        """The job with all that is held now."""
-        ...
-
-
-class NothingHeld:
-    """No holds."""
-
-    def apply(self, job: Job) -> Job:
-        return job
 
 
 def utc_now() -> datetime:
@@ -54,7 +39,7 @@ class Custody:
     keys: KeyRing
     sources: Sources
     warden: Warden
-    holds: Keeping
+    holds: HoldBook
     checkpoint_copy: Path | None = None
     now: Callable[[], datetime] = field(default=utc_now)
 
@@ -125,7 +110,7 @@ def open_custody(
         consent=consent,
         exposures=exposures,
     )
-    return Custody(store, keys, sources, warden, NothingHeld(), settings.ledger.checkpoint_copy, now)
+    return Custody(store, keys, sources, warden, HoldBook(store, keys, workspace), settings.ledger.checkpoint_copy, now)
 
 
 def ledger_label(relation: Relation) -> str:
