@@ -25,6 +25,8 @@ from retentiond.state.ledger.tokens import tokens_in_order
 
 COMMITTED = ("destroyed", "changed")
 """The outcomes after which rows are gone or masked."""
+SETTLED = (*COMMITTED, "aborted")
+"""The outcomes that leave no doubt."""
 
 _PAGE = 5000
 _MOST_TOKENS = 1_000_000  # held at once, about 100 MB; the table is read once for each that many
@@ -56,7 +58,7 @@ def committed(entries: Iterable[Mapping[str, Any]], wanted: Callable[[Mapping[st
     for entry in entries:
         if entry["kind"] == "intent":
             open_now[entry["batch"]] = entry
-        elif entry["kind"] == "outcome":
+        elif entry["kind"] == "outcome" and entry["status"] in SETTLED:
             intent = open_now.pop(entry["batch"], None)
             if intent is not None and entry["status"] in COMMITTED and wanted(entry):
                 yield Batch(intent, entry)

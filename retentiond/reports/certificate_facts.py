@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from retentiond import __version__
-from retentiond.engine.recognition import COMMITTED
+from retentiond.engine.recognition import COMMITTED, SETTLED
 from retentiond.errors import UsageError
 from retentiond.reports.certificate import (
     Approval,
@@ -45,7 +45,7 @@ class Story:
         match entry["kind"]:
             case "intent" if entry["run"] == self.run.id:
                 self.intents.append(entry)
-            case "outcome" if entry["run"] == self.run.id:
+            case "outcome" if entry.get("run") == self.run.id and entry["status"] in (*SETTLED, "unresolved"):
                 self.outcomes.append(entry)
                 self.holds = dict(self._holds)
             case "approval" if entry["job"] == self.job and not self.intents:
@@ -62,10 +62,9 @@ class Story:
         """The outcomes that destroyed or changed rows."""
         return [outcome for outcome in self.outcomes if outcome["status"] in COMMITTED]
 
-    def seqs(self) -> list[int]:
+    def told(self) -> list[Leaf]:
         """Every entry that the certificate rests on."""
-        told = [*self.intents, *self.outcomes, *self.approvals, *self.restores, *([self.rule] if self.rule else [])]
-        return [entry["seq"] for entry in told]
+        return [*self.intents, *self.outcomes, *self.approvals, *self.restores, *([self.rule] if self.rule else [])]
 
     def _hold(self, entry: Leaf) -> None:
         if entry["event"] == "released":
@@ -84,7 +83,7 @@ class Surroundings:
     rule: Mapping[str, Any] | None
     kept: Mapping[str, timedelta | None]
     recount: Recount
-    signed: Callable[[Sequence[int]], Signed]
+    signed: Callable[[Sequence[Leaf]], Signed]
 
 
 def refuse_empty(story: Story) -> None:
@@ -147,15 +146,14 @@ def certificate_of(story: Story, around: Surroundings, issued: datetime) -> Cert
         backups=_backups(committed, around.kept, zone),
         restores=_restores(story),
         recount=around.recount,
-        signed=around.signed(story.seqs()),
+        signed=around.signed(story.told()),
     )
 
 
 def _unsettled(story: Story) -> int:
     """How many batches have no end, or one that nobody could tell."""
-    ended = {outcome["batch"] for outcome in story.outcomes}
-    never = sum(intent["batch"] not in ended for intent in story.intents)
-    return never + [outcome["status"] for outcome in story.outcomes].count("unresolved")
+    ended = {outcome["batch"] for outcome in story.outcomes if outcome["status"] in SETTLED}
+    return sum(intent["batch"] not in ended for intent in story.intents)
 
 
 def _tables(committed: Iterable[Leaf], own: str) -> dict[str, int]:

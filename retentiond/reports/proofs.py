@@ -1,8 +1,10 @@
 """Many inclusion proofs of one ledger: the tree is hashed once, whatever the number of entries that want proving."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from retentiond.reports.certificate import Entry, Signed
+from retentiond.state.ledger.leaf import canonical
 from retentiond.state.ledger.tree import leaf_hash, node_hash
 
 
@@ -34,16 +36,17 @@ class Tree:
         return tuple(found)
 
 
-def proven(note: str, keys: Sequence[str], leaves: Sequence[bytes], wanted: Iterable[int]) -> Signed:
-    """The wanted entries with their proofs against a checkpoint over exactly these leaves."""
-    tree = Tree([leaf_hash(leaf) for leaf in leaves])
-    entries = tuple(
+def proven(note: str, keys: Sequence[str], hashes: Sequence[bytes], entries: Iterable[Mapping[str, Any]]) -> Signed:
+    """The entries with their proofs against a checkpoint over exactly the leaves with these hashes."""
+    tree = Tree(hashes)
+    by_seq = {entry["seq"]: canonical(entry) for entry in entries}
+    found = tuple(
         Entry(
             seq=seq,
-            leaf=leaves[seq].decode("utf-8"),
-            hash=leaf_hash(leaves[seq]).hex(),
+            leaf=leaf.decode("utf-8"),
+            hash=leaf_hash(leaf).hex(),
             path=tuple(one.hex() for one in tree.path(seq)),
         )
-        for seq in sorted(set(wanted))
+        for seq, leaf in sorted(by_seq.items())
     )
-    return Signed(note=note, size=len(leaves), root=tree.root.hex(), keys=tuple(keys), entries=entries)
+    return Signed(note=note, size=len(hashes), root=tree.root.hex(), keys=tuple(keys), entries=found)

@@ -17,6 +17,7 @@ from retentiond.reports.certificate import Certificate, Recount, Signed
 from retentiond.reports.certificate_facts import Story, Surroundings, certificate_of
 from retentiond.reports.proofs import proven
 from retentiond.state.ledger.leaf import canonical, instant_text
+from retentiond.state.ledger.tree import leaf_hash
 from retentiond.state.values import Counts, JobIdentity, RunRecord
 
 POLICIES = Path(__file__).parents[3] / "policies"
@@ -134,9 +135,9 @@ def plain_story() -> Telling:
     return telling
 
 
-def signer(entries: Sequence[Leaf]) -> Callable[[Sequence[int]], Signed]:
-    leaves = [canonical(entry) for entry in entries]
-    return lambda seqs: proven(NOTE, (VKEY,), leaves, seqs)
+def signer(entries: Sequence[Leaf]) -> Callable[[Sequence[Mapping[str, Any]]], Signed]:
+    hashes = [leaf_hash(canonical(entry)) for entry in entries]
+    return lambda told: proven(NOTE, (VKEY,), hashes, told)
 
 
 def counted(tables: Mapping[str, tuple[int, int]] | None = None, *why_not: str) -> Recount:

@@ -82,6 +82,15 @@ def test_a_batch_without_a_known_end_is_named_and_nothing_is_final(status: str) 
     assert (found.rows, found.unsettled, found.final) == (3787, 1, False)
 
 
+def test_what_was_unresolved_and_then_was_not_is_settled() -> None:
+    telling = plain_story()
+    intent = telling.intent("b3", {f"{CRM}.customers": 500})
+    telling.outcome(intent, "unresolved")
+    telling.outcome(intent, evidence="recovered")
+    found = certificate(telling)
+    assert (found.rows, found.unsettled, found.evidence) == (4287, 0, {"fence": 2, "recovered": 1})
+
+
 @pytest.mark.parametrize("status", ["aborted", "unresolved", None])
 def test_a_run_that_destroyed_nothing_gets_no_certificate(status: str | None) -> None:
     telling = Telling()
