@@ -97,9 +97,14 @@ class Carrying:
 
     def do(self, at: datetime, consent: Consent) -> Outcome:
         """What a run found and did; `consent` is the yes that was said to it beforehand."""
-        with self.store() as store:
-            custody = open_custody(self.workspace, self.sources, store, consent=consent, exposures=self.exposures)
+        with self.custody(consent) as custody:
             return self.carry(at, custody, apply=True)
+
+    @contextmanager
+    def custody(self, consent: Consent) -> Iterator[Custody]:
+        """What a real run asks and leaves behind."""
+        with self.store() as store:
+            yield open_custody(self.workspace, self.sources, store, consent=consent, exposures=self.exposures)
 
     def carry(self, at: datetime, custody: Custody | None, *, apply: bool = False, estimate: bool = False) -> Outcome:
         """Carries the jobs out, or looks at them; keeps what was reported before an error."""

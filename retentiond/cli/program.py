@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "approve": ("approvals", "Release a new or changed rule, or a tripped guard; or take that back."),
     "stop": ("approvals", "Stop rules before their next commit, until `resume`."),
     "resume": ("approvals", "Let go on what `stop` stopped."),
+    "replay": ("replay", "Destroy again what a restored back-up brought back."),
     "explain": ("explain", "Say what will happen to one row, when, and why."),
     "status": ("status", "Show the last run of every job."),
     "settings": ("settings", "Show the settings in force and where each came from."),

@@ -18,6 +18,7 @@ from retentiond.engine.custody import Custody, utc_now
 from retentiond.engine.guards import Verdict, Warden
 from retentiond.engine.pages import pages
 from retentiond.engine.protocol import Protocol
+from retentiond.engine.replay import CameBack
 from retentiond.engine.report import JobReport
 from retentiond.engine.retry import is_locked, retried
 from retentiond.engine.session import Session
@@ -57,7 +58,9 @@ class JobRun:
         progress: Callable[[Progress], None],
         *,
         apply: bool,
+        came_back: Sequence[CameBack] = (),
     ) -> None:
+        self._came_back = came_back
         self._job, self._sources, self._at = job, sources, at.astimezone(UTC).replace(microsecond=0)
         self._custody, self._progress, self._apply = custody, progress, apply
         self._verdict = Verdict()
@@ -107,10 +110,16 @@ class JobRun:
             custody.refuse_restored()
             custody.warden.check_before(self._job, session)
             protocol = Protocol(self._job, self._run_id, self._at, custody, session)
-            protocol.open()
+            if self._came_back:
+                protocol.reopen(self._came_back)
+            else:
+                protocol.open()
             custody.warden.pin(self._job, session)  # a SQLite source has had no identity before it had a fence
             self._job = protocol.allowed(protocol.epoch())
             self._count(session)
+            if self._came_back:
+                assert self._tally is not None
+                self._tally.due = min(self._tally.due, len(self._returned))
             self._weigh(custody.warden)
             if self._acts and not self._verdict.stops:
                 try:
@@ -139,7 +148,7 @@ class JobRun:
         """Asks the guards that look at numbers; exact ones where a guess alone would trip them."""
         assert self._tally is not None
         tally = self._tally
-        if self._acts and walks(self._job) and warden.needs_exact(self._job, tally):
+        if self._acts and walks(self._job) and not self._came_back and warden.needs_exact(self._job, tally):
             with Session(self._sources, apply=False) as looking:
                 exact = JobRun(self._job, self._sources, self._at, None, self._progress, apply=False)
                 tally = exact.counted(looking)
@@ -173,13 +182,27 @@ class JobRun:
         workshop = Workshop(job, self._at, session, key, self._sources.chunk_rows(job.source), protocol)
         workshop.most = self._verdict.most
         looked_at = 0
-        for keys in pages(job, self._at, session, workshop.batch):
+        for keys in self._pages(session, workshop.batch):
             for result in self._chunk(workshop, keys, patient=True):
                 self._take(tally, result)
             looked_at += len(keys)
             self._progress(Progress(job, "working", looked_at, max(expected, looked_at)))
         if tally.due and tally.oldest_due is None:
             tally.oldest_due = counted_oldest
+
+    @property
+    def _returned(self) -> list[Key]:
+        """The keys of the job's own rows that a restored back-up brought back."""
+        own = self._job.step.relation.label
+        return [key for back in self._came_back for key in back.keys.get(own, ())]
+
+    def _pages(self, session: Session, size: int) -> Iterator[Sequence[Key]]:
+        """The keys that may be due; in a replay those that came back, and no others."""
+        if not self._came_back:
+            yield from pages(self._job, self._at, session, size)
+            return
+        keys = self._returned
+        yield from (keys[start : start + size] for start in range(0, len(keys), size))
 
     def _chunk(self, workshop: Workshop, keys: Sequence[Key], *, patient: bool) -> Iterator[ChunkResult]:
         """The results of a chunk; one that a row's content spoils is halved until only that row is set aside."""

@@ -7,7 +7,7 @@ Where a commit's fate is unknown the fence is asked (`engine.recovery`), never t
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
@@ -24,16 +24,19 @@ from retentiond.engine.effects import Baseline, Effects, Expected
 from retentiond.engine.prepare import has_fence, make_sqlite_fence
 from retentiond.engine.probe import sealed_keys
 from retentiond.engine.recovery import restored
+from retentiond.engine.replay import CameBack
 from retentiond.engine.report import instant_text
 from retentiond.engine.retry import EPOCH_CHANGED
 from retentiond.engine.session import Session, Transaction
 from retentiond.engine.sources import Sources
 from retentiond.engine.steps import reached
 from retentiond.errors import RefusedError, TransientError
-from retentiond.state.intents import Effect, Ending, Evidence, FenceStep, Intent, Planned, Status, new_batch
+from retentiond.state.intents import Effect, Ending, Evidence, FenceStep, Intent, Planned, Restored, Status, new_batch
 
 _LEAST_WAIT = 0.05  # seconds that a chunk may wait for the gate, however long it took
 _SETTLE_SECONDS = 10.0
+REPLAYED = "replay:"
+"""What stands before a batch that moved a fence above its numbers after a restore."""
 _MOST_JUMP = timedelta(seconds=60)
 
 
@@ -109,6 +112,9 @@ class Protocol:
             dialect = self._sources.dialect(source)
             expected = known.get(source, 0)
             found = fence.standing(self._sources, source, dialect, self._key)
+            if found is not None and found.seq == expected + 1 and found.batch.startswith(REPLAYED):
+                custody.store.intents.told(self._job.name, [FenceStep(source, found.seq)])
+                continue
             if found is None and expected == 0:
                 found = fence.ensure(self._sources, source, dialect, self._key)
             if found is None or found.seq < expected:
@@ -117,6 +123,38 @@ class Protocol:
                 raise _state_restored(source, self._job.name)
 
         self._clock = Clock.start(self._sources, self._job.source, custody.now)
+
+    def reopen(self, came_back: Sequence[CameBack]) -> None:
+        """
+        Records what a restored back-up brought back, and moves the fences above every number that was used: from here
+        on the job is like any other. Said twice, it does nothing more.
+        """
+        custody, job = self._custody, self._job
+        self._give_up_lost_intent()
+        known = custody.store.intents.known(job.name)
+        for back in came_back:
+            self._prepare(back.source)
+            dialect, above = self._sources.dialect(back.source), known[back.source] + 1
+            tables = {ledger_label(self._relation(label)): count for label, count in back.counts.items()}
+            restored = Restored(job.name, back.source, back.fence, known[back.source], tables, not back.whole)
+            custody.store.intents.restored(restored, self._run_id, job.action, custody.now())
+            batch = f"{REPLAYED}{restored.batch}"
+            fence.move_above(self._sources, back.source, dialect, self._key, above, batch)
+            custody.store.intents.told(job.name, [FenceStep(back.source, above)])
+        self.open()
+
+    def _give_up_lost_intent(self) -> None:
+        """What an open intent was to destroy is there again, whether it was committed or not."""
+        left = self._custody.store.intents.open_of(self._job.name)
+        if left is None:
+            return
+        try:
+            self._custody.recovery.settle(left, _SETTLE_SECONDS)
+        except RefusedError as error:
+            if error.code != "restore":
+                raise
+            ending = Ending("aborted", left.planned.effect.only((), self._job.source), "recovered", left.planned.fences)
+            self._custody.store.intents.close(left, ending, self._custody.now())
 
     def _prepare(self, source: str) -> None:
         """Makes the fence table of a SQLite source; elsewhere an administrator must have made it."""

@@ -29,6 +29,7 @@ class CameBack:
 
     job: Job
     source: str
+    fence: int  # where the source's fence stands
     tables: Mapping[str, Recognised]
     batches: int
     dropped: int
@@ -76,6 +77,7 @@ def what_came_back(job: Job, source: str, store: Store, keys: KeyRing, session: 
     return CameBack(
         job=job,
         source=source,
+        fence=above_seq,
         tables={
             steps[label].relation.label: recognise(steps[label], lists, keys, session)
             for label, lists in sorted(here.items())

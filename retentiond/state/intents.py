@@ -27,6 +27,8 @@ from retentiond.state.values import ChunkRecord
 _I = schema.intents.c
 _F = schema.fences.c
 
+_RESTORES = uuid.UUID("5c1f2f0e-5d0a-4f0c-9a43-7d1f6a0f3f0b")  # a namespace, made at random
+
 Mode = Literal["fence", "probe"]
 Status = Literal["destroyed", "changed", "aborted", "unresolved"]
 Evidence = Literal["fence", "recovered", "probe"]
@@ -91,6 +93,30 @@ class Intent:
     seq: int
     owner: Owner
     opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """
+    What a restored back-up brought back of one job in one source: rows by the ledger's label. `fence` is where the
+    source's fence stood, `known` where it should have; `lost` is True where not everything could be looked for.
+    """
+
+    job: str
+    source: str
+    fence: int
+    known: int
+    tables: Mapping[str, int]
+    lost: bool
+
+    @property
+    def batch(self) -> str:
+        """An id that this restore has, and no other."""
+        return str(uuid.uuid5(_RESTORES, f"{self.job}/{self.source}/{self.known}"))
+
+    def leaf(self) -> dict[str, object]:
+        """The fields of the ledger's leaf."""
+        return asdict(self) | {"tables": dict(self.tables), "batch": self.batch, "event": "source-restored"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +211,42 @@ class Intents:
                     effect.retries,
                 )
                 self._runs.add_chunk(connection, chunk)
+
+    def restored(self, back: Restored, run_id: str, action: str, now: datetime) -> None:
+        """
+        Records what a restored back-up brought back: once for each restore, however often it is said.
+
+        What came back of deleted rows has an outcome of its own, so that the sum of all is what is gone.
+        """
+        self._must_write()
+        with store_errors("writing what came back"), self._writer.begin() as connection:
+            if connection.execute(select(_I.batch).where(_I.batch == back.batch)).first():
+                return
+            seq = self._ledger.append(connection, "restore", now, back.leaf())
+            if action == "delete" and back.tables:
+                outcome = {
+                    "run": run_id,
+                    "batch": back.batch,
+                    "job": back.job,
+                    "status": "restored",
+                    "action": action,
+                    "tables": dict(back.tables),
+                    "evidence": "fence",
+                    "restore": seq,
+                }
+                self._ledger.append(connection, "outcome", now, outcome)
+            me = this_process()
+            values = {"batch": back.batch, "run_id": run_id, "job": back.job, "seq": seq, "action": action}
+            values |= {"mode": "fence", "fences": [], "tables": asdict(Effect(back.tables, {}, 0, 0))}
+            values |= {"opened_at": now, "settled_at": now, "outcome": "restored"}
+            values |= {"host": me.host, "pid": me.pid, "born": me.born}
+            connection.execute(insert(schema.intents).values(values))
+
+    def told(self, job: str, steps: Sequence[FenceStep]) -> None:
+        """Notes where the fences of a job are now; durable when this returns."""
+        self._must_write()
+        with store_errors("noting a fence"), self._writer.begin() as connection:
+            self.tell(connection, job, steps)
 
     def open_of(self, job: str) -> Intent | None:
         """The job's open intent, or None."""
