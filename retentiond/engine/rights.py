@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from retentiond.catalog.model import Dialect
 from retentiond.catalog.rights import Right, merged
 from retentiond.compiler.digest import used_columns
-from retentiond.compiler.plan import ClockRead, Job, Relation, Step
+from retentiond.compiler.plan import ClockRead, HoldHop, HoldTest, Job, Relation, Step
 from retentiond.engine.change import needs_lock
 from retentiond.engine.family import emptied_columns
 from retentiond.engine.prepare import RIGHTS, SCHEMA, TABLE
@@ -24,8 +24,9 @@ def rights_of(job: Job) -> dict[str, tuple[Right, ...]]:
     relations = {relation.label: relation for relation in relations_of(job)}
     found: dict[str, list[Right]] = {relation.source: [] for relation in relations.values()}
     for label, columns in used_columns(job).items():
-        relation = relations[label]
-        found[relation.source].append(Right("table", relation.name, "SELECT", tuple(columns)))
+        found[relations[label].source].append(_select(relations[label], columns))
+    for relation, asked in _asked_of_holds(job):
+        found[relation.source].append(_select(relation, asked))
     for step in (job.step, *job.cascade):
         found[step.relation.source] += _changes(job, step)
     for relation in _locked(job):
@@ -68,6 +69,8 @@ def relations_of(job: Job) -> Iterator[Relation]:
         for clock in _clocks(step):
             for hop in clock.hops:
                 yield from hop.far
+    for relation, _ in _asked_of_holds(job):
+        yield relation
 
 
 def tables_by_source(jobs: Iterable[Job]) -> dict[str, tuple[str, ...]]:
@@ -77,6 +80,37 @@ def tables_by_source(jobs: Iterable[Job]) -> dict[str, tuple[str, ...]]:
         for relation in relations_of(job):
             found.setdefault(relation.source, {})[relation.name] = None
     return {source: tuple(sorted(names)) for source, names in found.items()}
+
+
+def _select(relation: Relation, columns: Iterable[str]) -> Right:
+    return Right("table", relation.name, "SELECT", tuple(columns))
+
+
+def _asked_of_holds(job: Job) -> Iterator[tuple[Relation, tuple[str, ...]]]:
+    """The columns that tell whether a legal hold keeps a row, table by table."""
+    for step in (job.step, *job.cascade):
+        holds = step.keepers.holds
+        for test in holds.tests:
+            yield from _asked_of_test(step.relation, test)
+        for climb in holds.climbs:
+            yield from _asked_of_hops(step.relation, climb.hops)
+            for ancestor in climb.ancestors:
+                yield from _asked_of_hops(ancestor.relation, ancestor.hops)
+                for test in ancestor.tests:
+                    yield from _asked_of_test(ancestor.relation, test)
+
+
+def _asked_of_test(near: Relation, test: HoldTest) -> Iterator[tuple[Relation, tuple[str, ...]]]:
+    for hop in test.hops:
+        yield from _asked_of_hops(near, [hop])
+        near = hop.far
+    yield near, test.columns
+
+
+def _asked_of_hops(near: Relation, hops: Iterable[HoldHop]) -> Iterator[tuple[Relation, tuple[str, ...]]]:
+    for hop in hops:
+        yield near, hop.near_columns
+        yield hop.far, hop.far_columns
 
 
 def _changes(job: Job, step: Step) -> Iterator[Right]:

@@ -1,8 +1,8 @@
 """The connected databases: engines by source, opened when first needed, and their catalogs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self, cast
 
 import sqlalchemy as sa
@@ -18,10 +18,14 @@ from retentiond.state.store import open_store
 
 
 class Sources:
-    """Engines on the settings' sources. Reading engines cannot write; closing disposes of all."""
+    """
+    Engines on the settings' sources. Reading engines cannot write; closing disposes of all. `urls` take the place of
+    what the settings say of these sources.
+    """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, urls: Mapping[str, sa.URL] = MappingProxyType({})) -> None:
         self._settings = settings
+        self._urls = urls
         self._engines: dict[tuple[str, bool], sa.Engine] = {}
 
     @property
@@ -110,7 +114,7 @@ class Sources:
             source = self._settings.source(name)
             with errors_of(name):
                 self._engines[name, write] = open_engine(
-                    source.connection_url(),
+                    self._urls.get(name) or source.connection_url(),
                     read_only=not write,
                     statement_seconds=max(30.0, 20 * source.chunk_seconds) if write else None,
                     lock_seconds=max(1.0, 4 * source.chunk_seconds) if write else 10.0,

@@ -1,5 +1,6 @@
 """Database URLs: checked for what is supported and installed, completed with secrets, shown without them."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from sqlalchemy.exc import ArgumentError
 
 from retentiond.errors import UsageError
 from retentiond.settings.nearest import did_you_mean
+from retentiond.settings.secret_files import exposure
 
 # What may stand before `://`, the module that must be there, and the extra that brings it.
 DRIVERS: dict[str, tuple[str, str]] = {
@@ -73,15 +75,24 @@ def without_secrets(url: URL) -> str:
 
 
 def read_secret(path: Path) -> str:
-    """What the file holds, without the newline at its end."""
+    """
+    What the file holds, without the newline at its end.
+
+    Raises:
+        UsageError: where it cannot be read, or others may read it too.
+    """
     try:
-        text = path.read_text(encoding="utf-8").rstrip("\r\n")
+        with path.open(encoding="utf-8") as file:
+            why = exposure(path, os.fstat(file.fileno()))
+            text = file.read().rstrip("\r\n")
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file", code="secret-missing") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", code="secret-unreadable") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path}: is not UTF-8 text", code="secret-unreadable") from None
+    if why:
+        raise UsageError(f"{path} holds a secret, and {why}", hint="chmod 600, or chown", code="secret-readable")
     if not text:
         raise UsageError(f"{path}: is empty", code="secret-empty")
     return text

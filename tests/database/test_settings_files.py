@@ -22,6 +22,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write(path: Path, text: str = CRM) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
     return path
 
 
@@ -71,6 +72,29 @@ def test_a_password_comes_from_its_file_each_time(here: Path) -> None:
     secret.unlink()
     with pytest.raises(UsageError, match=r"crm\.secret: no such file"):
         source.connection_url()
+
+
+@pytest.mark.parametrize(("mode", "why"), [(0o640, "its group"), (0o604, "everybody"), (0o644, "everybody")])
+def test_a_secret_that_others_may_read_is_refused(here: Path, mode: int, why: str) -> None:
+    for key, text in (("password_file", CRM), ("url_file", "[sources.crm]\n")):
+        secret = write(here / "crm.secret", "tiger" if key == "password_file" else "mysql://me:tiger@db/x")
+        settings = load_settings(write(here / "a.toml", f'{text}{key} = "crm.secret"'), {})
+        assert settings.source("crm").connection_url().password == "tiger"
+        secret.chmod(mode)
+        with pytest.raises(UsageError, match=why) as caught:
+            settings.source("crm").connection_url()
+        assert caught.value.code == "secret-readable"
+        assert "tiger" not in str(caught.value)
+
+
+def test_a_credential_that_systemd_hands_over_may_show_a_group(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(here / "cred/crm", "tiger").chmod(0o440)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(here / "cred"))
+    settings = load_settings(write(here / "a.toml"), {"CREDENTIALS_DIRECTORY": str(here / "cred")})
+    assert settings.source("crm").connection_url().password == "tiger"
+    (here / "cred/crm").chmod(0o444)
+    with pytest.raises(UsageError, match="everybody"):
+        settings.source("crm").connection_url()
 
 
 def test_a_whole_url_may_come_from_a_file(here: Path) -> None:
