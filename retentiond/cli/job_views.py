@@ -18,6 +18,8 @@ _COUNTS = (
     ("suspect", "suspect"),
     ("total", "total"),
 )
+_MOST_ALONE = 3  # jobs that wait for the same and are told one by one
+_MOST_NAMED = 10
 CSV_FIELDS = (
     *("at", "dry_run", "policy", "rule", "source", "record", "table", "action", "cutoff", "cutoffs"),
     *("due", "held", "floored", "not_started", "suspect", "total", "oldest_due", "counted_at", "estimated"),
@@ -69,17 +71,37 @@ def remarks(reports: Sequence[JobReport]) -> list[str]:
             lines.append(f"{name_of(report)}: {counted(report.set_aside, 'row')} set aside: the database refused them")
         if report.failed:
             lines.append(f"{name_of(report)}: failed: {report.failed.code}: {report.failed.message}")
-        lines += _permission(report)
+    return lines + _permissions(reports)
+
+
+def _permissions(reports: Sequence[JobReport]) -> list[str]:
+    """What guards and missing approvals say: job by job, but many that wait for the same in one line."""
+    lines = []
+    waiting: dict[str, list[JobReport]] = {}
+    for report in reports:
+        if report.approval == "missing":
+            waiting.setdefault(report.guard_message.partition(";")[0], []).append(report)
+        elif report.guard != "ok":
+            lines.append(f"{name_of(report)}: {_stopped(report)}{_why(report)}")
+    for reason, group in waiting.items():
+        if len(group) <= _MOST_ALONE:
+            lines += [f"{name_of(report)}: {_stopped(report)}{_why(report)}" for report in group]
+            continue
+        names = [name_of(report) for report in group]
+        names = names if len(names) <= _MOST_NAMED else [*names[:_MOST_NAMED], f"and {len(names) - _MOST_NAMED} more"]
+        lines.append(f"{counted(len(group), 'job')} wait for approval: {reason}: {', '.join(names)}")
     return lines
 
 
-def _permission(report: JobReport) -> list[str]:
-    """What a guard or a missing approval says to the job, if one does."""
-    why = f": {report.guard_message}" if report.guard_message else ""
-    if report.guard != "ok":
-        stopped = "would be stopped" if report.dry_run else "stopped"
-        return [f"{name_of(report)}: {stopped} by the guard {report.guard}{why}"]
-    return [f"{name_of(report)}: waits for approval{why}"] if report.approval == "missing" else []
+def _stopped(report: JobReport) -> str:
+    words = (
+        [f"{'would be ' if report.dry_run else ''}stopped by the guard {report.guard}"] if report.guard != "ok" else []
+    )
+    return ", ".join([*words, *(["waits for approval"] if report.approval == "missing" else [])])
+
+
+def _why(report: JobReport) -> str:
+    return f": {report.guard_message}" if report.guard_message else ""
 
 
 def totals(reports: Sequence[JobReport]) -> str:

@@ -90,12 +90,12 @@ def why_missing(approvals: Sequence[Approval], digest: str, *, two: bool, elsewh
         return f"{waiting.given_by.name} has approved it, and it takes a second person"
     given = [one for one in approvals if one.in_force]
     if not given:
-        renamed = f"; {', '.join(elsewhere)} is no longer there: was it renamed?" if elsewhere else ""
-        return f"first run: no rule of this name was ever approved{renamed}"
+        renamed = f", and {', '.join(elsewhere)} is no longer there: was it renamed?" if elsewhere else ""
+        return f"first run, no rule of this name was ever approved{renamed}"
     if given[0].withdrawn:
         return "its approval was withdrawn"
     if given[0].wanted.digest != digest:
-        return "changed rule: it is not the one that was approved"
+        return "changed rule, not the one that was approved"
     if two and not given[0].by_two:
         return "one person approved it, and it takes two"
     return "its tables are not those that were approved"

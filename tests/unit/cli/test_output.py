@@ -76,9 +76,20 @@ def test_what_goes_with_it_and_what_failed() -> None:
     assert remarks([failed]) == [
         "shop/complaints@support: 1 row set aside: the database refused them",
         "shop/complaints@support: failed: 23505: duplicate key",
-        "shop/complaints@support: stopped by the guard spike",
-        "shop/complaints@support: waits for approval",
+        "shop/complaints@support: stopped by the guard spike, waits for approval",
     ]
+
+
+def test_what_waits_for_the_same_stands_in_one_line() -> None:
+    waits = [replace(MASKED, rule=f"r{n}", approval="missing", guard_message=f"first run; {n} rows") for n in range(12)]
+    assert remarks(waits[:2]) == [f"shop/r{n}@support: waits for approval: first run; {n} rows" for n in range(2)]
+    (line,) = remarks(waits)
+    assert line.startswith("12 jobs wait for approval: first run: shop/r0@support, ")
+    assert line.endswith("and 2 more")
+    guarded = replace(LOOKED, guard="stop", guard_message="anna stopped everything")
+    assert (
+        remarks([guarded])[-1] == "shop/contract-data@crm: would be stopped by the guard stop: anna stopped everything"
+    )
 
 
 def test_totals() -> None:
