@@ -20,9 +20,11 @@ from retentiond.state import tables as schema
 from retentiond.state.faults import store_errors
 from retentiond.state.ledger.checkpoint import origin_of
 from retentiond.state.ledger.leaf import KINDS, canonical, instant_text, parse
-from retentiond.state.ledger.signing import Copy, check_signed, sign_next
+from retentiond.state.ledger.note import VerifierKey
+from retentiond.state.ledger.signing import Copy, check_signed, newest, sign_next
 from retentiond.state.ledger.token_list import TokenList
 from retentiond.state.ledger.tree import Frontier, leaf_hash
+from retentiond.state.ledger.verify import Verified, export_lines, verify_store
 from retentiond.state.sqlite import WRITES
 
 if TYPE_CHECKING:
@@ -105,12 +107,12 @@ class Ledger:
 
     @staticmethod
     def _head(connection: Connection) -> Head:
-        row = connection.execute(select(schema.ledger_head).with_for_update()).one_or_none()
-        if row is None:
-            return Head(Frontier(), None, None)
         try:
+            row = connection.execute(select(schema.ledger_head).with_for_update()).one_or_none()
+            if row is None:
+                return Head(Frontier(), None, None)
             return Head(Frontier.from_bytes(row.size, bytes(row.frontier)), row.last_time, row.clock)
-        except ValueError:
+        except (TypeError, ValueError):
             raise EvidenceError("the head of the ledger is damaged", code="ledger-damaged") from None
 
     def size(self) -> int:
@@ -189,6 +191,36 @@ class Ledger:
         with store_errors("reading the ledger"), self._engine.connect() as connection:
             frontier = self._head(connection).frontier
             check_signed(connection, frontier, origin_of(state_id), keys.verifiers(), copy)
+
+    def verify(self, known: Sequence[VerifierKey], copy: str | None = None) -> Verified:
+        """
+        What the ledger holds, where all of it is in order; `copy` is the checkpoint from the second place.
+
+        Raises:
+            EvidenceError: otherwise; the message names the first entry that is wrong.
+        """
+        origin = origin_of(self.state_id())
+        with store_errors("verifying the ledger"), self._engine.connect() as connection:
+            return verify_store(connection, origin, known, copy)
+
+    def export(self) -> Iterator[bytes]:
+        """
+        The leaves up to the newest checkpoint and that checkpoint, line by line.
+
+        Raises:
+            RefusedError: where leaves were appended since, and have to be signed first.
+        """
+        with store_errors("reading the ledger"), self._engine.connect() as connection:
+            signed, note = newest(connection)
+            size = self._head(connection).frontier.size
+            if note is None or signed < size:
+                raise RefusedError(
+                    f"{size - signed} entries of the ledger are not signed yet",
+                    hint="run this as the user that the daemon runs as, who may sign them",
+                    code="ledger-unsigned",
+                )
+            leaves = connection.execute(select(_L.leaf).order_by(_L.seq).execution_options(yield_per=_AT_ONCE))
+            yield from export_lines(map(bytes, leaves.scalars()), note)
 
     def state_id(self) -> str:
         """The id of the state store, in whose name the ledger signs; empty where there is none yet."""

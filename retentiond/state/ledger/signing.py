@@ -99,9 +99,10 @@ class Copy:
             os.close(folder)
 
 
-def newest(connection: Connection) -> str | None:
-    """The newest checkpoint of the ledger; None where there is none."""
-    return connection.execute(select(_C.note).order_by(_C.size.desc()).limit(1)).scalar_one_or_none()
+def newest(connection: Connection) -> tuple[int, str | None]:
+    """The size and the note of the ledger's newest checkpoint; 0 and None where there is none."""
+    row = connection.execute(select(_C.size, _C.note).order_by(_C.size.desc()).limit(1)).one_or_none()
+    return (0, None) if row is None else (row.size, row.note)
 
 
 def sign_next(connection: Connection, frontier: Frontier, keys: tuple[SigningKey, ...], now: datetime) -> str:
@@ -125,7 +126,7 @@ def check_signed(
         EvidenceError: where they are not, or are not what this ledger signed.
     """
     marks: dict[int, bytes] = {}
-    for note, place in ((copy, "the copy of the last checkpoint"), (newest(connection), "the last checkpoint")):
+    for note, place in ((copy, "the copy of the last checkpoint"), (newest(connection)[1], "the last checkpoint")):
         if note is None:
             continue
         try:
