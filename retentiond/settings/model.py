@@ -162,10 +162,11 @@ class State(Database):
 
 
 class Ledger(Frozen):
-    """`[ledger]`: where its keys and the second copy of its checkpoints are."""
+    """`[ledger]`: where its keys and the second copy of its checkpoints are, and how long it can tell a row."""
 
     keys: AbsolutePath | None = None
     checkpoint_copy: AbsolutePath | None = None
+    keep_tokens: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(days=5 * _LONGEST_DAYS["year"])
 
 
 class Approval(Frozen):
@@ -283,6 +284,12 @@ class Settings(BaseSettings):
             hint = did_you_mean(name, self.sources) or f"known: {', '.join(self.sources) or 'none'}"
             raise UsageError(f"no source `{name}` in the settings", hint=hint, code="unknown-source")
         return self.sources[name]
+
+    @property
+    def tokens_kept(self) -> timedelta:
+        """How long the ledger keeps the tokens of rows: never shorter than a back-up could bring them back."""
+        windows = [source.backups_kept for source in self.sources.values() if source.backups_kept is not None]
+        return max([self.ledger.keep_tokens, *windows])
 
     def policy_files(self) -> tuple[Path, ...]:
         """The policy files: those named, and of a folder its own *.yaml and *.yml, without sub-folders."""

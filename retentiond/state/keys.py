@@ -99,18 +99,28 @@ class KeyRing:
             raise _another(file)
         return secret
 
+    def token_years(self) -> dict[str, int]:
+        """
+        The ids of the keys for tokens that may be destroyed once they are not needed, and their years.
+
+        None where other state stores have their keys here too: they may need what this one does not.
+        """
+        if self._known is None or len(list(self._folder.glob("*.identity"))) > 1:
+            return {}
+        return {one.key: int(one.key.split("-")[1]) for one in self._known.of("tokens") if _TOKENS.fullmatch(one.key)}
+
     def destroy_tokens(self, key: str, now: datetime) -> None:
-        """Destroy a key for tokens for good, and say so: nothing tells any more which rows its tokens stand for."""
-        assert self._known is not None
+        """
+        Destroy a key for tokens for good, and say so: nothing tells any more which rows its tokens stand for.
+
+        One that was noted as destroyed and whose file is there still, since the machine stopped, goes now.
+        """
+        if self._known is None:
+            raise ValueError("no state store that could say so")
         self._known.destroyed(key, now)
         file = self._folder / f"{key[:-9]}.key"
         if file.exists() and key_id(file.stem, read_key(file)) == key:
             destroy(file)
-
-    @property
-    def serves_one(self) -> bool:
-        """True where no other state store has its keys in this folder."""
-        return len(list(self._folder.glob("*.identity"))) < 2
 
     def signer(self) -> tuple[SigningKey, ...]:
         """

@@ -34,6 +34,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert settings.state.connection_url().database == "/var/lib/retentiond/state.db"
     assert settings.ledger.keys == Path("/var/lib/retentiond/keys")
     assert settings.ledger.checkpoint_copy == FOLDER / "checkpoints"
+    assert settings.tokens_kept == timedelta(days=5 * 366)
     assert settings.policies == (FOLDER / "policies",)
     assert (settings.timezone.key, settings.approval.four_eyes) == ("UTC", False)
     assert (settings.metrics.host, settings.metrics.port) == ("127.0.0.1", 9464)
@@ -90,6 +91,16 @@ max_replica_lag_seconds = 5
 def test_the_driver_is_the_one_we_install(written: str, driver: str) -> None:
     settings = load(f'[sources.crm]\nurl = "{written}"')
     assert settings.source("crm").connection_url().drivername == driver
+
+
+@pytest.mark.parametrize(
+    ("keep", "backups", "days"),
+    [("", "35 days", 1830), ("", "10 years", 3660), ("1 year", "35 days", 366), ("1 month", "35 days", 35)],
+)
+def test_tokens_are_kept_as_long_as_a_backup_could_bring_their_rows_back(keep: str, backups: str, days: int) -> None:
+    said = f'[ledger]\nkeep_tokens = "{keep}"\n' if keep else ""
+    settings = load(f'{said}{CRM}backups_kept = "{backups}"\n[sources.other]\nurl = "sqlite:///x.db"\n')
+    assert settings.tokens_kept == timedelta(days=days)
 
 
 def test_a_relative_sqlite_file_lies_beside_the_settings() -> None:

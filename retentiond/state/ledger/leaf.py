@@ -35,12 +35,10 @@ def parse(line: bytes) -> dict[str, Any]:
         ValueError: where they are no JSON object, or another way of writing one than `canonical` has.
     """
     try:
-        entry = json.loads(line.decode("utf-8"), parse_float=_refuse, parse_constant=_refuse)
-        if not isinstance(entry, dict):
-            raise ValueError("no object")
-        written = canonical(entry)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+        entry: dict[str, Any] = json.loads(line.decode("utf-8"), parse_float=_refuse, parse_constant=_refuse)
+        written = canonical(entry) if isinstance(entry, dict) else b""
+    except (ValueError, RecursionError):
+        raise ValueError("no JSON that a leaf may be") from None
     if written != line:
         raise ValueError("not the canonical form")
     return entry

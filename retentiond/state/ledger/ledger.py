@@ -8,11 +8,11 @@ tokens, whose hashes the leaves hold.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from retentiond.errors import EvidenceError, RefusedError, UsageError
@@ -154,6 +154,28 @@ class Ledger:
         query = select(_T.table, _T.scheme, _T.key, _T.tokens).where(_T.batch == batch).order_by(_T.table)
         with store_errors("reading tokens"), self._engine.connect() as connection:
             return [TokenList(row.table, row.scheme, row.key, bytes(row.tokens)) for row in connection.execute(query)]
+
+    def prune_tokens(self, keys: "KeyRing", now: datetime, keep: timedelta) -> int:
+        """
+        Drop the lists of tokens that are older than `keep`, and the keys of years that have none left; how many lists.
+
+        What went stays in the ledger; which rows they were cannot be told any more. Lists of open intents stay.
+        """
+        before = now - keep
+        pending = select(schema.intents.c.batch).where(schema.intents.c.outcome.is_(None))
+        over = (_T.made_at < before) & _T.batch.not_in(pending)
+        self._must_be_writable()
+        with store_errors("dropping tokens"), self._writer.begin() as connection:
+            batches, lists = connection.execute(select(func.count(_T.batch.distinct()), func.count()).where(over)).one()
+            if lists:
+                connection.execute(delete(schema.token_lists).where(over))
+                fields = {"before": instant_text(before), "batches": batches, "lists": lists}
+                self.append(connection, "prune", now, fields)
+            used = set(connection.execute(select(_T.key).distinct()).scalars())
+        for key, year in keys.token_years().items():
+            if key not in used and datetime(year + 1, 1, 1, tzinfo=UTC) <= before:
+                keys.destroy_tokens(key, now)
+        return int(lists)
 
     def checkpoint(self, keys: "KeyRing", copy_folder: Path | None, now: datetime) -> str:
         """
