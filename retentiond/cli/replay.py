@@ -23,7 +23,7 @@ def replay_command(options: Options, source: str, *, only_list: bool, yes: bool,
     from retentiond.cli.moments import now
     from retentiond.cli.replaying import ask, listed, outcome, write_list
     from retentiond.engine.consent import consent_of_this_person
-    from retentiond.engine.replay_run import unknown_jobs
+    from retentiond.engine.replay_run import mend, unknown_jobs
     from retentiond.settings import load_settings
 
     settings = load_settings(options.config)
@@ -31,8 +31,11 @@ def replay_command(options: Options, source: str, *, only_list: bool, yes: bool,
     with Carrying(settings, (), None) as carrying, carrying.custody(consent_of_this_person()) as custody:
         found = listed(carrying.ready, source, custody)
         left = unknown_jobs(carrying.ready, source, custody)
-        if only_list or not found:
+        if only_list:
             return write_list(found, left, source, form)
-        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        if found and not yes and sys.stdin.isatty() and sys.stderr.isatty():
             ask(found, left, source)
+        mend(source, custody)
+        if not found:
+            return write_list(found, left, source, form)
         return outcome(found, left, custody, now(), form, settings.timezone)

@@ -6,11 +6,12 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from retentiond.cli.carrying import Outcome, login_name, write
+from retentiond.cli.carrying import Outcome, write
 from retentiond.cli.failures import FAILED, FINE, worst
 from retentiond.cli.output import counted, write_document
 from retentiond.compiler.plan import Job
 from retentiond.engine.custody import Custody
+from retentiond.engine.people import login_name
 from retentiond.engine.replay_run import Replay, replay, replays
 from retentiond.errors import RefusedError, RetentiondError
 

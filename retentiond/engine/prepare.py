@@ -8,7 +8,7 @@ where there are no roles, the first run makes it.
 import sqlalchemy as sa
 from sqlalchemy import text
 
-from retentiond.catalog.grants_mysql import grants, holds, quoted_account
+from retentiond.catalog.grants_mysql import grants, holds
 from retentiond.catalog.model import Dialect
 
 SCHEMA = "retentiond"  # on PostgreSQL
@@ -21,6 +21,8 @@ _ASCII = "CHARACTER SET ascii COLLATE ascii_bin"
 _IDENTIFY_SQLITE = (
     "INSERT OR IGNORE INTO retentiond_fence (job, seq, batch) VALUES ('identity', 0, lower(hex(randomblob(16))))"
 )
+
+_SAME_SQLITE = text("UPDATE retentiond_fence SET batch = :identity WHERE job = 'identity'")
 
 _POSTGRESQL = text("""
     SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
@@ -36,7 +38,7 @@ _SQLITE = text("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :tab
 
 def fence_statements(dialect: Dialect, role: str | None) -> list[str]:
     """
-    What makes the fence and gives it to the role (MariaDB, MySQL: `user@host`); harmless where it is there already.
+    What makes the fence and gives it to the role (quoted, as a GRANT names it); harmless where it is there already.
 
     MariaDB and MySQL make it in the database that the session uses.
     """
@@ -49,7 +51,7 @@ def fence_statements(dialect: Dialect, role: str | None) -> list[str]:
         ]
     columns = _COLUMNS.replace("(500)", f"(500) {_ASCII}").replace("(100)", f"(100) {_ASCII}")
     made = [f"CREATE TABLE IF NOT EXISTS {TABLE} ({columns}) ENGINE=InnoDB"]
-    return made + ([f"GRANT {', '.join(RIGHTS)} ON {TABLE} TO {quoted_account(role)}"] if role else [])
+    return made + ([f"GRANT {', '.join(RIGHTS)} ON {TABLE} TO {role}"] if role else [])
 
 
 def make_fence(connection: sa.Connection, dialect: Dialect, role: str | None) -> None:
@@ -59,9 +61,14 @@ def make_fence(connection: sa.Connection, dialect: Dialect, role: str | None) ->
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
-def make_sqlite_fence(connection: sa.Connection) -> None:
-    """Makes the fence and the identity of a SQLite source in the caller's transaction."""
+def make_sqlite_fence(connection: sa.Connection, identity: str | None = None) -> None:
+    """
+    Makes the fence and the identity of a SQLite source in the caller's transaction; `identity` is the one it had
+    before it was restored from a back-up.
+    """
     make_fence(connection, "sqlite", None)
+    if identity is not None:
+        connection.execute(_SAME_SQLITE, {"identity": identity})
 
 
 def has_fence(connection: sa.Connection, dialect: Dialect) -> bool:
@@ -87,11 +94,10 @@ def _for_postgresql(role: str | None) -> list[str]:
     ]
     if role is None:
         return statements
-    quoted = '"' + role.replace('"', '""') + '"'
     return [
         *statements,
-        f"REVOKE ALL ON SCHEMA {SCHEMA} FROM {quoted}",
-        f"REVOKE ALL ON TABLE {table} FROM {quoted}",
-        f"GRANT USAGE ON SCHEMA {SCHEMA} TO {quoted}",
-        f"GRANT {', '.join(RIGHTS)} ON TABLE {table} TO {quoted}",
+        f"REVOKE ALL ON SCHEMA {SCHEMA} FROM {role}",
+        f"REVOKE ALL ON TABLE {table} FROM {role}",
+        f"GRANT USAGE ON SCHEMA {SCHEMA} TO {role}",
+        f"GRANT {', '.join(RIGHTS)} ON TABLE {table} TO {role}",
     ]

@@ -9,7 +9,7 @@ from retentiond.compiler.plan import Job
 from retentiond.engine import fence
 from retentiond.engine.custody import Custody
 from retentiond.engine.job_run import JobRun
-from retentiond.engine.prepare import has_fence
+from retentiond.engine.prepare import has_fence, make_sqlite_fence
 from retentiond.engine.replay import CameBack, what_came_back
 from retentiond.engine.report import JobReport
 from retentiond.engine.session import Session
@@ -46,6 +46,16 @@ def replays(jobs: Sequence[Job], source: str, custody: Custody) -> Iterator[Repl
                 what_came_back(job, one, custody.store, custody.keys, session, seq) for one, seq in behind.items()
             )
         yield Replay(job, found)
+
+
+def mend(source: str, custody: Custody) -> None:
+    """Gives a SQLite source that lost its fence a new one, with the identity that it had."""
+    pin, dialect = custody.store.pins.of(source), custody.sources.dialect(source)
+    if dialect != "sqlite" or pin is None or not custody.sources.fenced(source):
+        return
+    with errors_of(source), custody.sources.writing(source).connect() as connection, connection.begin():
+        if not has_fence(connection, dialect):
+            make_sqlite_fence(connection, pin.identity)
 
 
 def replay(found: Replay, custody: Custody, at: datetime, requested_by: str) -> JobReport:
