@@ -64,6 +64,14 @@ def read(connection: sa.Connection, source: str) -> Catalog:
     )
 
 
+def triggers_of(connection: sa.Connection, table: str, dialect: Dialect) -> tuple[Trigger, ...] | None:
+    """The triggers of one table, without reading the others; None where the role may not see them."""
+    server = connection.execute(sql.SERVER).one()
+    if not Rights.of(connection, server.database).sees_triggers(table):
+        return None
+    return tuple(_trigger(row, dialect) for row in connection.execute(sql.TRIGGERS_OF_TABLE, {"table": table}))
+
+
 @dataclass(frozen=True)
 class _Parts:
     """What belongs to tables, by the table's name."""

@@ -15,6 +15,7 @@ from retentiond.compiler.findings import Findings
 from retentiond.compiler.links import key_column
 from retentiond.compiler.mask_checks import check_action
 from retentiond.compiler.plan import BlockedJob, Expiry, Floor, Job, Keepers, Masking, Plan, Relation, Step
+from retentiond.compiler.stirs import with_stirs
 from retentiond.compiler.triggers import with_partitions
 from retentiond.errors import PolicyError, Problem, RetentiondError
 from retentiond.policy.conditions import columns_of
@@ -195,7 +196,7 @@ class _PolicyCompiler:
         keepers = self._keepers(source, table, changed if masking else None, rule)
         own = Step(relation, rule.action.verb, keepers, expiry=expiry, masking=masking)
         if masking:
-            return (own,)
+            return with_stirs((own,), self._binding.catalogs)
         cascade = self._cascades.compile(record, source)
         steps = [
             Step(
@@ -207,7 +208,7 @@ class _PolicyCompiler:
             for member, edges in cascade.members
         ]
         self._check_clock_in_cascade(rule, source, expiry, [step.relation for step in steps])
-        return (*steps, own)
+        return with_stirs((*steps, own), self._binding.catalogs)
 
     def _keepers(self, source: str, table: Table, changed: set[str] | None, rule: Rule | None) -> Keepers:
         """What keeps rows of a table: every `held` column and floor that any policy binds to it."""

@@ -214,6 +214,18 @@ class Masking:
 
 
 @dataclass(frozen=True, slots=True)
+class Stir:
+    """
+    A trigger of a step's table that by itself changes rows of `tables`, all of them the job's: one that notes the last
+    change, or counts. As it was when the job was compiled.
+    """
+
+    trigger: str
+    digest: str
+    tables: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """
     One table's part of a job. The job's own table has an `expiry`; a table of the cascade has `edges` to the steps
@@ -226,6 +238,7 @@ class Step:
     expiry: Expiry | None = None
     edges: tuple[Edge, ...] = ()
     masking: Masking | None = None
+    stirs: tuple[Stir, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.expiry is None) == (not self.edges):
