@@ -62,6 +62,13 @@ class Relay:
         """What waits goes on."""
         self._released.set()
 
+    def deafen(self) -> None:
+        """From now on nothing that anybody says on a connection that is open arrives; new ones are carried."""
+        with self._lock:
+            for link in self._links:
+                link.mode = "hole"
+        self.happened["deaf"] += 1
+
     def cut(self) -> None:
         """The network is gone: every connection is reset, and nobody gets through, until `mend`."""
         self._cut = True
@@ -135,6 +142,8 @@ class Relay:
                     return
                 if link.mode == "stall":
                     self._released.wait()
+                if link.mode == "hole":
+                    continue
                 link.client.sendall(data)
         if link.mode != "hole":
             _end(link.client)

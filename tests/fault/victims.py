@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -40,21 +41,21 @@ class Victim:
 
     def wait(self, seconds: float = PATIENCE) -> int:
         """How it ended: its exit code, or minus the number of the signal that ended it."""
-        if self._ended is None:
-            self._channel.settimeout(seconds)
-            try:
-                line = _line(self._channel)
-            except TimeoutError:
-                raise HangsError(f"no end within {seconds} s\n{self.story()}") from None
-            self._ended = int(line)
-            self._channel.close()
+        if not self._ends(seconds):
+            raise HangsError(f"no end within {seconds} s\n{self.story()}")
+        assert self._ended is not None
         return self._ended
 
     @property
     def over(self) -> bool:
         """True where it has ended."""
-        with contextlib.suppress(HangsError):
-            self.wait(0.001)
+        return self._ends(0)
+
+    def _ends(self, seconds: float) -> bool:
+        """True where it ends in time."""
+        if self._ended is None and select.select([self._channel], [], [], seconds)[0]:
+            self._ended = int(_line(self._channel))
+            self._channel.close()
         return self._ended is not None
 
     def signal(self, number: int) -> None:
@@ -90,6 +91,17 @@ class Victim:
             time.sleep(0.002)
         raise HangsError(f"fault {number} did not fire within {seconds} s\n{self.story()}")
 
+    def wait_step(self, seconds: float = PATIENCE) -> bool:
+        """True when it has come to its first chunk, False where it ended before."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.order.steps.exists() and self.order.steps.stat().st_size:
+                return True
+            if self.over:
+                return bool(self.steps())
+            time.sleep(0.002)
+        raise HangsError(f"no chunk within {seconds} s\n{self.story()}")
+
     def go(self) -> None:
         """Lets it go on where it waits."""
         self.order.go.touch()
@@ -101,12 +113,12 @@ class Victim:
     @property
     def out(self) -> str:
         """What it wrote to stdout."""
-        return self.order.out.read_text(encoding="utf-8", errors="replace")
+        return _text(self.order.out)
 
     @property
     def err(self) -> str:
         """What it wrote to stderr."""
-        return self.order.err.read_text(encoding="utf-8", errors="replace")
+        return _text(self.order.err)
 
     def steps(self) -> list[tuple[str, float]]:
         """The points it reached, each with the time."""
@@ -194,8 +206,14 @@ def _line(channel: socket.socket) -> str:
     return read.decode()
 
 
+def _text(path: Path) -> str:
+    """What is in a file, nothing where a victim has not come so far as to make it."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    """The lines of a file that are whole."""
+    return _text(path).rpartition("\n")[0].splitlines()
 
 
 def _state(pid: int) -> str:
