@@ -322,7 +322,12 @@ def update_rows_statement(
 
 
 def unlink_statement(step: Step, keys: Sequence[Key], columns: Sequence[str]) -> sa.Update:
-    """Empties references of rows that are about to go and refer to each other in a circle."""
+    """
+    Empties references of rows that are about to go and refer to each other in a circle; rows that refer to nothing stay
+    as they are, and are not reported as changed.
+    """
     table = table_of(step.relation)
     emptied = {table.c[name]: sa.null() for name in columns}
-    return sa.update(_target(table)).where(in_keys([table.c[name] for name in step.relation.key], keys)).values(emptied)
+    chosen = in_keys([table.c[name] for name in step.relation.key], keys)
+    refers = sa.or_(*(column.is_not(None) for column in emptied))
+    return sa.update(_target(table)).where(chosen, refers).values(emptied)
