@@ -30,7 +30,7 @@ from retentiond.engine.retry import EPOCH_CHANGED
 from retentiond.engine.session import Session, Transaction
 from retentiond.engine.sources import Sources
 from retentiond.engine.steps import reached
-from retentiond.errors import RefusedError, TransientError
+from retentiond.errors import RefusedError, RetentiondError, TransientError
 from retentiond.state.intents import Effect, Ending, Evidence, FenceStep, Intent, Planned, Restored, Status, new_batch
 
 _LEAST_WAIT = 0.05  # seconds that a chunk may wait for the gate, however long it took
@@ -229,9 +229,9 @@ class Protocol:
         effect = self._effect(changed, rows)
         reached("intent.before")
         intent = self._intent(transaction, attempt, changed, effect, due)
-        reached("intent.after")
         sent = False
         try:
+            reached("intent.after")
             look_abroad()
             reached("gate.before")
             rest = max(
@@ -268,7 +268,12 @@ class Protocol:
 
     def _settled(self, intent: Intent, error: BaseException) -> bool:
         """True where the whole chunk was committed although its commit raised; the fence tells."""
-        _, committed = self._custody.recovery.settle(intent, _SETTLE_SECONDS)
+        try:
+            _, committed = self._custody.recovery.settle(intent, _SETTLE_SECONDS)
+        except RetentiondError:
+            # Its COMMIT may be under way yet. Whoever takes a permission back must not take it for ours to look after.
+            self._custody.store.intents.disown(intent)
+            raise
         if {label.partition(".")[0] for label in intent.planned.effect.tables} <= set(committed):
             return isinstance(error, Exception)
         for label, rows in intent.planned.effect.only(committed, self._job.source).shown.items():
@@ -310,6 +315,7 @@ class Protocol:
             "cross_source": change.rests_abroad(job, transaction),
             "clock": self._clock.evidence,
             "tool": __version__,
+            **(custody.words_of(job) if self._chunks == 1 else {}),
         }
         tokens = [custody.tokens(relation, keys) for relation, keys in gone.values()]
         return custody.store.intents.open(planned, tokens, facts, custody.now())

@@ -212,6 +212,13 @@ class Intents:
                 )
                 self._runs.add_chunk(connection, chunk)
 
+    def disown(self, intent: Intent) -> None:
+        """Leaves an open intent to whoever settles it first."""
+        self._must_write()
+        nobody = {"host": "", "pid": 0, "born": ""}
+        with store_errors("leaving an intent"), self._writer.begin() as connection:
+            connection.execute(update(schema.intents).where(_I.batch == intent.planned.batch).values(nobody))
+
     def restored(self, back: Restored, run_id: str, action: str, now: datetime) -> None:
         """
         Records what a restored back-up brought back: once for each restore, however often it is said.
