@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from retentiond.catalog.rights import Right, merged
+from retentiond.catalog.model import Dialect
+from retentiond.catalog.rights import Right, grant_statements, merged
 from retentiond.compiler.binding import UnreachableError
 from retentiond.compiler.holds import HoldCompiler, HoldOn
 from retentiond.compiler.plan import BlockedJob, Job
@@ -24,6 +25,14 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """Statements that belong together: of one `rule`, or "" for what all of them need in order to see."""
+
+    rule: str
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
     """
     What a source's role needs: to see, rule by rule, and for the fence. `unknown` names rules of which it cannot be
@@ -40,6 +49,12 @@ class Needs:
         """All of it together."""
         rules = (right for need in self.rules for right in need.rights)
         return merged([*self.inspection, *rules, *self.fence])
+
+    def sections(self, dialect: Dialect, role: str) -> tuple[Section, ...]:
+        """The grants for the role, but for those on the fence, which come with it."""
+        parts = [("", self.inspection), *((need.rule, need.rights) for need in self.rules)]
+        found = (Section(rule, tuple(grant_statements(dialect, rights, role))) for rule, rights in parts)
+        return tuple(section for section in found if section.statements)
 
 
 def needs_on(workspace: Workspace, source: str, *, recorded: bool, fenced: bool) -> Needs:
