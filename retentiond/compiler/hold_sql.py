@@ -106,7 +106,7 @@ def _postgresql(
         side, array = parts[0]
         return side == sa.func.any(array)
     names = [f"key_{index}" for index in range(len(parts))]
-    rows = sa.func.unnest(*(array for _, array in parts)).table_valued(*names)
+    rows = sa.func.unnest(*(array for _, array in parts)).table_valued(*names).render_derived()
     return sa.tuple_(*(side for side, _ in parts)).in_(sa.select(*(rows.c[name] for name in names)))
 
 

@@ -8,12 +8,12 @@ by somebody else frees nothing, and one that does not say what the ledger said o
 import hashlib
 import json
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Engine, Row, func, insert, select, update
-from sqlalchemy.engine import Connection
+from sqlalchemy import Engine, Row, Select, func, insert, select, update
 
 from retentiond.errors import EvidenceError, RefusedError, UsageError
 from retentiond.state import tables as schema
@@ -117,12 +117,10 @@ class Holds:
 
     def all(self) -> tuple[Hold, ...]:
         """Every hold there ever was, the newest first, without its ids."""
-        query = select(schema.holds).order_by(_H.added_at.desc(), _H.leaf.desc())
         with store_errors("reading holds"), self._engine.connect() as connection:
-            counted = connection.execute(select(_I.hold_id, func.count()).group_by(_I.hold_id))
-            counts: dict[str, int] = {hold_id: count for hold_id, count in counted}
-            rows = connection.execute(query).all()
-            return tuple(_hold(connection, row, counts.get(row.id, 0)) for row in rows)
+            return tuple(
+                _hold(row) for row in connection.execute(_query().order_by(_H.added_at.desc(), _H.leaf.desc()))
+            )
 
     def active(self, keys: KeyRing) -> tuple[Hold, ...]:
         """
@@ -132,7 +130,10 @@ class Holds:
             RefusedError: where the key is missing. EvidenceError: where the table was tampered with.
         """
         standing = [hold for hold in self.all() if hold.released_at is None]
-        return tuple(replace(hold, ids=self._opened(hold.id, keys)) if hold.count else hold for hold in standing)
+        if not any(hold.count for hold in standing):
+            return tuple(standing)
+        ids = self._opened({hold.id for hold in standing}, keys.sealer())
+        return tuple(replace(hold, ids=tuple(ids.get(hold.id, ()))) for hold in standing)
 
     def release(self, hold_id: str, *, by: Person, now: datetime, four_eyes: bool) -> bool:
         """
@@ -144,37 +145,35 @@ class Holds:
         """
         self._must_write()
         with store_errors("releasing a hold"), self._writer.begin() as connection:
-            row = connection.execute(select(schema.holds).where(_H.id == hold_id)).one_or_none()
+            row = connection.execute(_query().where(_H.id == hold_id)).one_or_none()
             if row is None:
                 raise UsageError(f"there is no hold {hold_id}", hint="`retentiond hold list`", code="unknown-hold")
-            count = connection.execute(select(func.count()).where(_I.hold_id == hold_id)).scalar_one()
-            hold = _hold(connection, row, count)
+            hold, values = _hold(row), {column.name: getattr(row, column.name) for column in _WHAT}
             if hold.released_at is not None:
                 raise UsageError(f"the hold {hold_id} was released before", code="unknown-hold")
-            values = {column.name: getattr(row, column.name) for column in _WHAT}
             if four_eyes and not _second(hold, by):
-                self._ledger.append(connection, "hold", now, _leaf("release-requested", values, count, by))
+                self._ledger.append(connection, "hold", now, _leaf("release-requested", values, hold.count, by))
                 asked = {"release_asked_at": now, "release_asked_by": by.name, "release_asked_uid": by.login_uid}
                 connection.execute(update(schema.holds).where(_H.id == hold_id).values(asked))
                 return False
-            leaf = self._ledger.append(connection, "hold", now, _leaf("released", values, count, by))
+            leaf = self._ledger.append(connection, "hold", now, _leaf("released", values, hold.count, by))
             gone = {"released_at": now, "released_by": by.name, "released_leaf": leaf}
             connection.execute(update(schema.holds).where(_H.id == hold_id).values(gone))
             self._control.raise_epoch(connection)
         return True
 
-    def _opened(self, hold_id: str, keys: KeyRing) -> tuple[str, ...]:
-        sealer = keys.sealer()
-        query = select(_I.number, _I.sealed).where(_I.hold_id == hold_id).order_by(_I.number)
+    def _opened(self, wanted: Collection[str], sealer: Sealer) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        query = select(schema.hold_ids).order_by(_I.hold_id, _I.number)
         with store_errors("reading holds"), self._engine.connect() as connection:
-            rows = connection.execute(query).tuples().all()
-        found = []
-        for number, sealed in rows:
-            text, bound = sealer.open(bytes(sealed)), _bound(hold_id, number)
-            if not text.startswith(bound):
-                raise _tampered(hold_id)
-            found.append(text[len(bound) :].decode())
-        return tuple(found)
+            rows = connection.execute(query).all()
+        for row in rows:
+            if row.hold_id in wanted:
+                text, bound = sealer.open(bytes(row.sealed)), _bound(row.hold_id, row.number)
+                if not text.startswith(bound):
+                    raise _tampered(row.hold_id)
+                found.setdefault(row.hold_id, []).append(text[len(bound) :].decode())
+        return found
 
     def _must_write(self) -> None:
         if not self._writable:
@@ -229,27 +228,40 @@ def _second(hold: Hold, by: Person) -> bool:
     return first is not None
 
 
-def _hold(connection: Connection, row: Row[Any], count: int) -> Hold:
+def _query() -> Select[Any]:
+    """Each hold with the number of its ids and the leaves that vouch for it."""
+    counted = select(func.count()).where(_I.hold_id == _H.id).scalar_subquery()
+    added, released = schema.ledger.alias("added"), schema.ledger.alias("released")
+    return select(
+        schema.holds,
+        counted.label("ids"),
+        added.c.leaf.label("added_leaf"),
+        released.c.leaf.label("release_leaf"),
+    ).select_from(
+        schema.holds.outerjoin(added, added.c.seq == _H.leaf).outerjoin(released, released.c.seq == _H.released_leaf)
+    )
+
+
+def _hold(row: Row[Any]) -> Hold:
     """The hold as the ledger vouches for it."""
     values = {column.name: getattr(row, column.name) for column in _WHAT}
-    if not _said(connection, row.leaf, "added", values, count):
+    if not _said(row.added_leaf, "added", values, row.ids):
         raise _tampered(row.id)
-    released = row.released_leaf is not None and _said(connection, row.released_leaf, "released", values, count)
+    released = _said(row.release_leaf, "released", values, row.ids)
     asked = None if row.release_asked_by is None else Person(row.release_asked_by, row.release_asked_uid)
     return Hold(
         **(values | {"review": date.fromisoformat(row.review)}),
         added_at=row.added_at,
         added_by=row.added_by,
-        count=count,
+        count=row.ids,
         release_asked_by=asked,
         released_at=row.released_at if released else None,
         released_by=row.released_by if released else None,
     )
 
 
-def _said(connection: Connection, seq: int, event: str, values: dict[str, Any], count: int) -> bool:
-    """True where that leaf says this of the hold."""
-    leaf = connection.execute(select(schema.ledger.c.leaf).where(schema.ledger.c.seq == seq)).scalar_one_or_none()
+def _said(leaf: bytes | None, event: str, values: dict[str, Any], count: int) -> bool:
+    """True where the leaf says this of the hold."""
     if leaf is None:
         return False
     said, wanted = json.loads(leaf), _leaf(event, values, count, Person("", None))
