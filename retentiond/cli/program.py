@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("approvals", "Let go on what `stop` stopped."),
     "replay": ("replay", "Destroy again what a restored back-up brought back."),
     "explain": ("explain", "Say what will happen to one row, when, and why."),
+    "ledger": ("ledger", "Verify, export and certify the record of what was destroyed."),
     "status": ("status", "Show the last run of every job."),
     "settings": ("settings", "Show the settings in force and where each came from."),
     "schema": ("schema", "Print the JSON Schema of a policy file, for editors."),
@@ -103,6 +104,18 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+class CommandGroup(click.Group):
+    """A sub-command that has sub-commands itself; they take the shared options too."""
+
+    command_class = Command
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.params += shared_options()
+        if self.name in COMMANDS:
+            self.short_help = COMMANDS[self.name][1]
 
 
 def shared_options() -> list[click.Parameter]:

@@ -35,8 +35,9 @@ def parse(line: bytes) -> dict[str, Any]:
         ValueError: where they are no JSON object, or another way of writing one than `canonical` has.
     """
     try:
-        entry: dict[str, Any] = json.loads(line.decode("utf-8"), parse_float=_refuse, parse_constant=_refuse)
-        written = canonical(entry) if isinstance(entry, dict) else b""
+        read: Any = json.loads(line.decode("utf-8"), parse_float=_refuse, parse_constant=_refuse)
+        entry: dict[str, Any] = read if isinstance(read, dict) else {}
+        written = canonical(entry)
     except (ValueError, RecursionError):
         raise ValueError("no JSON that a leaf may be") from None
     if written != line:

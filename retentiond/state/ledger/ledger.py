@@ -225,24 +225,20 @@ class Ledger:
         with store_errors("verifying the ledger"), self._engine.connect() as connection:
             return verify_store(connection, origin, known, copy)
 
-    def export(self) -> Iterator[bytes]:
-        """
-        The leaves up to the newest checkpoint and that checkpoint, line by line.
-
-        Raises:
-            RefusedError: where leaves were appended since, and have to be signed first.
-        """
+    def is_signed(self) -> bool:
+        """True where a checkpoint covers all leaves."""
         with store_errors("reading the ledger"), self._engine.connect() as connection:
-            signed, note = newest(connection)
-            size = self._head(connection).frontier.size
-            if note is None or signed < size:
-                raise RefusedError(
-                    f"{size - signed} entries of the ledger are not signed yet",
-                    hint="run this as the user that the daemon runs as, who may sign them",
-                    code="ledger-unsigned",
-                )
-            leaves = connection.execute(select(_L.leaf).order_by(_L.seq).execution_options(yield_per=_AT_ONCE))
-            yield from export_lines(map(bytes, leaves.scalars()), note)
+            size, note = newest(connection)
+            return note is not None and size == self._head(connection).frontier.size
+
+    def export(self) -> Iterator[bytes]:
+        """The leaves up to the newest checkpoint, and that checkpoint, line by line; nothing where there is none."""
+        with store_errors("reading the ledger"), self._engine.connect() as connection:
+            size, note = newest(connection)
+            if note is not None:
+                signed = select(_L.leaf).where(_L.seq < size).order_by(_L.seq)
+                leaves = connection.execute(signed.execution_options(yield_per=_AT_ONCE)).scalars()
+                yield from export_lines(map(bytes, leaves), note)
 
     def state_id(self) -> str:
         """The id of the state store, in whose name the ledger signs; empty where there is none yet."""
