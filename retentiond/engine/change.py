@@ -71,8 +71,9 @@ def needs_lock(job: Job) -> bool:
     """
     if job.step.relation.dialect == "mysql":
         return True
-    floors = any(floor.clock.hops for floor in job.step.keepers.floors)
-    return bool(job.cascade or job.step.masking or floors or related_terms(job.expiry.clocks))
+    keepers = job.step.keepers
+    kept = any(floor.clock.hops for floor in keepers.floors) or bool(keepers.holds.climbs)
+    return bool(job.cascade or job.step.masking or kept or related_terms(job.expiry.clocks))
 
 
 @dataclass(slots=True)
@@ -193,7 +194,8 @@ def rests_abroad(job: Job, transaction: Transaction) -> bool:
 
 
 def _look_at_floors(step: Step, at: datetime, transaction: Transaction, keys: Sequence[Key]) -> None:
-    if not any(floor.clock.hops and floor.clock.local for floor in step.keepers.floors):
+    floors = any(floor.clock.hops and floor.clock.local for floor in step.keepers.floors)
+    if not (floors or step.keepers.holds.beside):
         return
     for piece in _batches(keys):
         if transaction.session.read(step.relation.source, floored_statement(step, at, piece)):
