@@ -90,12 +90,6 @@ def holds(granted: Iterable[Granted], right: str, database: str, table: str, col
     )
 
 
-def quoted_account(account: str) -> str:
-    """`user@host`, as CURRENT_USER() says it, as a statement wants it."""
-    user, _, host = account.rpartition("@")
-    return "@".join(f"`{part.replace('`', '``')}`" for part in (user, host))
-
-
 def _matches(pattern: str, database: str) -> bool:
     """A grant names a database by a pattern in which `_` and `%` are open unless escaped."""
 

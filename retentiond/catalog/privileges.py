@@ -6,7 +6,9 @@ import sqlalchemy as sa
 
 from retentiond.catalog import privileges_mysql, privileges_postgresql
 from retentiond.catalog.model import Dialect, Table
-from retentiond.catalog.rights import Held, Right, Surplus, beyond, merged, quoted
+from retentiond.catalog.rights import Held, Right, Surplus, beyond, merged, quoted_role
+
+_CURRENT_USER = sa.text("SELECT CURRENT_USER")  # a name on PostgreSQL, user@host on the others
 
 
 def lacking(connection: sa.Connection, dialect: Dialect, needed: Iterable[Right]) -> tuple[Right, ...]:
@@ -36,11 +38,9 @@ def surplus(
         held = privileges_postgresql.held(connection, tables)
     else:
         held = privileges_mysql.held(connection)
-    return beyond(dialect, held, needed, tables, grantee(connection, dialect))
+    return beyond(dialect, held, needed, tables, quoted_role(dialect, role_name(connection, dialect)))
 
 
-def grantee(connection: sa.Connection, dialect: Dialect) -> str:
-    """The session's role as GRANT and REVOKE want it."""
-    if dialect == "postgresql":
-        return quoted(dialect, str(connection.execute(privileges_postgresql.ROLE).scalar_one()))
-    return privileges_mysql.account(connection)
+def role_name(connection: sa.Connection, dialect: Dialect) -> str:
+    """The session's role: its name, on MariaDB and MySQL `user@host`; "" on SQLite."""
+    return "" if dialect == "sqlite" else str(connection.execute(_CURRENT_USER).scalar_one())

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from retentiond.catalog import sql_mysql as sql
-from retentiond.catalog.grants_mysql import EVERYTHING, grants, holds, quoted_account
-from retentiond.catalog.rights import Held, Right
+from retentiond.catalog.grants_mysql import EVERYTHING, grants, holds
+from retentiond.catalog.rights import Held, Right, quoted_role
 
 _DATABASE = text("SELECT DATABASE()")
 
@@ -27,13 +27,9 @@ def has(connection: sa.Connection, wanted: Sequence[Right]) -> list[bool]:
 
 def held(connection: sa.Connection) -> Iterable[Held]:
     """The account's rights on this database and its tables, those of the role in use included."""
-    database, own = str(connection.execute(_DATABASE).scalar_one()), account(connection)
+    database = str(connection.execute(_DATABASE).scalar_one())
+    own = quoted_role("mariadb", str(connection.execute(sql.CURRENT_USER).scalar_one()))
     for one in grants(connection):
         if not one.is_global and one.holds_in(database) and one.right not in ("USAGE", "GRANT OPTION"):
             right = "ALL PRIVILEGES" if one.right in EVERYTHING else one.right
             yield Held(one.table, right, one.columns, "" if one.grantee == own else one.grantee)
-
-
-def account(connection: sa.Connection) -> str:
-    """The session's account as GRANT wants it."""
-    return quoted_account(str(connection.execute(sql.CURRENT_USER).scalar_one()))

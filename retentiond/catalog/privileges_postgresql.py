@@ -7,8 +7,6 @@ from sqlalchemy import text
 
 from retentiond.catalog.rights import Held, Right
 
-ROLE = text("SELECT current_user::text")
-
 # A column or table that is not there is not had. A right on the whole table is one on each of its columns.
 _HAS = text("""
     SELECT CASE WHEN w.kind = 'schema' THEN coalesce(has_schema_privilege(s.oid, w.privilege), false)

@@ -81,6 +81,14 @@ def quoted(dialect: Dialect, name: str) -> str:
     return f"`{name.replace('`', '``')}`"
 
 
+def quoted_role(dialect: Dialect, role: str) -> str:
+    """The role as GRANT names it; on MariaDB and MySQL it is `user@host`, as CURRENT_USER() says it."""
+    if dialect == "postgresql":
+        return quoted(dialect, role)
+    user, _, host = role.rpartition("@")
+    return f"{quoted(dialect, user)}@{quoted(dialect, host)}"
+
+
 def described(right: Right | Held) -> str:
     """`UPDATE (a, b)`."""
     return f"{right.privilege} ({', '.join(right.columns)})" if right.columns else right.privilege

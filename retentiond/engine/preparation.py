@@ -16,9 +16,9 @@ from retentiond.catalog.faults import errors_of
 from retentiond.catalog.identity import identity_of
 from retentiond.catalog.manifest import manifest_of
 from retentiond.catalog.model import Dialect
-from retentiond.catalog.privileges import grantee
+from retentiond.catalog.privileges import role_name
 from retentiond.catalog.reflection import reflect
-from retentiond.catalog.rights import quoted
+from retentiond.catalog.rights import quoted_role
 from retentiond.engine.grants import Needs, Section, needs_on
 from retentiond.engine.people import this_person
 from retentiond.engine.prepare import fence_statements, has_fence, make_fence
@@ -36,8 +36,9 @@ _Found = TypeVar("_Found")
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """
-    What a source has now and what is left to do. `role` as a GRANT names it; `certain` where the role itself said so.
-    `recorded`: an administrator has seen what the role cannot. `problem` says why its needs could not be worked out.
+    What a source has now and what is left to do. `role` is a name, on MariaDB and MySQL `user@host`; `certain` where
+    the role itself said so. `recorded`: an administrator has seen what the role cannot. `problem` says why its needs
+    could not be worked out.
     """
 
     source: str
@@ -54,7 +55,7 @@ class Prepared:
     @property
     def sections(self) -> tuple[Section, ...]:
         """The grants that are left to an administrator."""
-        return self.needs.sections(self.dialect, self.role)
+        return self.needs.sections(self.dialect, quoted_role(self.dialect, self.role))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def prepare(settings: Settings, source: str, administrator: sa.URL | None, *, ac
         fence = "made"
     recorded = _recorded(settings, source, administrator if act else None, now) if _hides(dialect) else False
     needs, problem = _needs(settings, source, administrator, recorded=recorded, fenced=fenced)
-    statements = tuple(fence_statements(dialect, own.role)) if fenced else ()
+    statements = tuple(fence_statements(dialect, own.role or None)) if fenced else ()
     return Prepared(source, dialect, database, own.role, own.certain, fence, recorded, statements, needs, problem)
 
 
@@ -108,8 +109,9 @@ def _own(sources: Sources, source: str, dialect: Dialect) -> _Own:
     """What can be learnt in the role's own session; a role that has no rights yet may not be let in."""
 
     def asked(connection: sa.Connection) -> _Own:
-        role = "" if dialect == "sqlite" else grantee(connection, dialect)
-        return _Own(role, True, identity_of(connection, dialect), has_fence(connection, dialect))
+        return _Own(
+            role_name(connection, dialect), True, identity_of(connection, dialect), has_fence(connection, dialect)
+        )
 
     engine = sources.reading(source)
     try:
@@ -122,10 +124,10 @@ def _own(sources: Sources, source: str, dialect: Dialect) -> _Own:
             outside = open_engine(
                 engine.url.set(database=""), read_only=True, statement_seconds=30, lock_seconds=5, application_name=""
             )
-            return _Own(_ask(outside, source, lambda connection: grantee(connection, dialect)), True)
+            return _Own(_ask(outside, source, lambda connection: role_name(connection, dialect)), True)
         except RetentiondError:
-            return _Own(f"{quoted(dialect, engine.url.username or '')}@`%`", False)
-    return _Own(quoted(dialect, engine.url.username or ""), False)
+            return _Own(f"{engine.url.username or ''}@%", False)
+    return _Own(engine.url.username or "", False)
 
 
 def _ask(engine: sa.Engine, source: str, question: Callable[[sa.Connection], _Found]) -> _Found:
@@ -144,7 +146,7 @@ def _make(settings: Settings, source: str, administrator: sa.URL | None, dialect
                         hint="name the same server and database",
                         code="identity",
                     )
-                make_fence(connection, dialect, own.role)
+                make_fence(connection, dialect, own.role or None)
         except FailedError as error:
             if error.code not in _DENIED:
                 raise

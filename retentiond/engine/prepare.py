@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from retentiond.catalog.grants_mysql import grants, holds
 from retentiond.catalog.model import Dialect
+from retentiond.catalog.rights import quoted_role
 
 SCHEMA = "retentiond"  # on PostgreSQL
 TABLE = "retentiond_fence"
@@ -38,7 +39,7 @@ _SQLITE = text("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :tab
 
 def fence_statements(dialect: Dialect, role: str | None) -> list[str]:
     """
-    What makes the fence and gives it to the role (quoted, as a GRANT names it); harmless where it is there already.
+    What makes the fence and gives it to the role (MariaDB, MySQL: `user@host`); harmless where it is there already.
 
     MariaDB and MySQL make it in the database that the session uses.
     """
@@ -51,7 +52,7 @@ def fence_statements(dialect: Dialect, role: str | None) -> list[str]:
         ]
     columns = _COLUMNS.replace("(500)", f"(500) {_ASCII}").replace("(100)", f"(100) {_ASCII}")
     made = [f"CREATE TABLE IF NOT EXISTS {TABLE} ({columns}) ENGINE=InnoDB"]
-    return made + ([f"GRANT {', '.join(RIGHTS)} ON {TABLE} TO {role}"] if role else [])
+    return made + ([f"GRANT {', '.join(RIGHTS)} ON {TABLE} TO {quoted_role(dialect, role)}"] if role else [])
 
 
 def make_fence(connection: sa.Connection, dialect: Dialect, role: str | None) -> None:
@@ -94,6 +95,7 @@ def _for_postgresql(role: str | None) -> list[str]:
     ]
     if role is None:
         return statements
+    role = quoted_role("postgresql", role)
     return [
         *statements,
         f"REVOKE ALL ON SCHEMA {SCHEMA} FROM {role}",

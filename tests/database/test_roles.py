@@ -11,10 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from retentiond.catalog.connections import open_engine
-from retentiond.catalog.grants_mysql import quoted_account
 from retentiond.catalog.identity import address_of, identity_of
 from retentiond.catalog.model import Dialect
-from retentiond.catalog.rights import quoted
+from retentiond.catalog.rights import quoted_role
 from retentiond.catalog.roles import Role, role_of
 from retentiond.catalog.server_clock import server_time
 from retentiond.engine.prepare import has_fence, make_fence, make_sqlite_fence
@@ -254,7 +253,7 @@ def test_a_fence_is_usable_for_the_role_it_was_made_for_and_no_more(engine: str,
         with session(url) as (connection, dialect):
             assert not has_fence(connection, dialect)
         with session(fast(base), read_only=False) as (connection, dialect):
-            role = name if engine == "postgresql" else f"`{name}`@`%`"
+            role = name if engine == "postgresql" else f"{name}@%"
             for _ in range(2):
                 make_fence(connection, dialect, role)
             assert has_fence(connection, dialect)
@@ -285,5 +284,5 @@ def test_a_fence_that_its_role_may_not_write_is_none(engine: str, new_database: 
 
 
 def test_a_strange_name_cannot_leave_its_quotes() -> None:
-    assert quoted("postgresql", 'a"; DROP') == '"a""; DROP"'
-    assert quoted_account("a`b@10.0.%") == "`a``b`@`10.0.%`"
+    assert quoted_role("postgresql", 'a"; DROP') == '"a""; DROP"'
+    assert quoted_role("mariadb", "a`b@10.0.%") == "`a``b`@`10.0.%`"
