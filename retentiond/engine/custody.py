@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from retentiond.compiler.key_sets import Key
-from retentiond.compiler.plan import Relation
+from retentiond.compiler.plan import Job, Relation
 from retentiond.engine.consent import NONE, Consent
 from retentiond.engine.guards import Warden
 from retentiond.engine.holds import HoldBook
@@ -19,6 +19,8 @@ from retentiond.engine.recovery import Recovery
 from retentiond.engine.sources import Sources
 from retentiond.engine.workspace import Workspace
 from retentiond.errors import EvidenceError, RefusedError
+from retentiond.policy.facts import rule_facts
+from retentiond.policy.model import Policy
 from retentiond.state.keys import KeyRing
 from retentiond.state.ledger.signing import ROLLED_BACK
 from retentiond.state.ledger.token_list import TokenList
@@ -40,6 +42,7 @@ class Custody:
     sources: Sources
     warden: Warden
     holds: HoldBook
+    policies: tuple[Policy, ...] = ()
     checkpoint_copy: Path | None = None
     now: Callable[[], datetime] = field(default=utc_now)
 
@@ -60,6 +63,11 @@ class Custody:
         name, key = self.keys.token_key(self.now())
         scheme, tokens = make_tokens(key, relation.source, *table_names(relation), keys)
         return TokenList(ledger_label(relation), scheme, name, tokens)
+
+    def words_of(self, job: Job) -> dict[str, object]:
+        """What the job's policy says of its rule, for the ledger: a certificate names it as it was then."""
+        own = [policy for policy in self.policies if policy.name == job.policy]
+        return {"rule": rule_facts(own[0], own[0].rule(job.rule))} if own else {}
 
     def refuse_restored(self) -> None:
         """
@@ -110,7 +118,16 @@ def open_custody(
         consent=consent,
         exposures=exposures,
     )
-    return Custody(store, keys, sources, warden, HoldBook(store, keys, workspace), settings.ledger.checkpoint_copy, now)
+    return Custody(
+        store,
+        keys,
+        sources,
+        warden,
+        HoldBook(store, keys, workspace),
+        workspace.policies,
+        settings.ledger.checkpoint_copy,
+        now,
+    )
 
 
 def ledger_label(relation: Relation) -> str:

@@ -23,6 +23,7 @@ def rule_facts(policy: Policy, rule: Rule) -> dict[str, object]:
     promise = next((promise for promise in policy.promises if promise.clause == rule.clause), None)
     return {
         "policy": policy.name,
+        "sha256": policy.sha256,
         "title": policy.title,
         "published": policy.published.isoformat() if policy.published else None,
         "controllers": list(policy.controllers),

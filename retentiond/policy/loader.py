@@ -3,6 +3,8 @@
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from retentiond.errors import PolicyError, Position, Problem
@@ -46,7 +48,7 @@ def load_policies(
         if name:
             names.setdefault(name, str(file))
         if policy:
-            policies.append(policy)
+            policies.append(replace(policy, sha256=sha256(content).hexdigest()))
     if problems:
         raise PolicyError(problems)
     return tuple(policies)
@@ -58,7 +60,8 @@ def load_policy_text(text: str | bytes, file: str = "policy.yaml", *, default_ti
     policy = resolve(reading, default_timezone)
     if policy is None:
         raise PolicyError(reading.problems)
-    return policy
+    content = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    return replace(policy, sha256=sha256(content).hexdigest())
 
 
 class _NotAFileError(Exception):

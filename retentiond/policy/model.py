@@ -214,7 +214,10 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One published retention policy, resolved. `places` maps a path such as ("rules", 0, "keep") to its position."""
+    """
+    One published retention policy, resolved. `places` maps a path such as ("rules", 0, "keep") to its position;
+    `sha256` is of the bytes it was read from.
+    """
 
     file: str
     version: int
@@ -236,6 +239,7 @@ class Policy:
     earliest_wins: bool = False
     outside: tuple[tuple[str, str], ...] = ()
     exempt: tuple[tuple[str, str, str], ...] = ()
+    sha256: str = field(default="", compare=False)
     places: Mapping[tuple[str | int, ...], Position] = field(default_factory=dict, compare=False, hash=False)
     _records: Mapping[str, Record] = field(init=False, repr=False, compare=False, hash=False)
 

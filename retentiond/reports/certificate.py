@@ -115,8 +115,8 @@ class Certificate:
     """
     One run of one rule on one source that destroyed something.
 
-    `rule` are the facts of `policy.facts.rule_facts`; `recorded` tells whether the ledger held them when the run began
-    or the policy file of today was asked. `evidence` counts committed batches by how their commit is known.
+    `rule` are the facts of `policy.facts.rule_facts`; `recorded` tells whether the run's first intent holds them or the
+    policy file of today was asked. `evidence` counts committed batches by how their commit is known.
     """
 
     issued: datetime
@@ -135,7 +135,6 @@ class Certificate:
     plan: str
     rule: Mapping[str, Any]
     recorded: bool
-    policy_sha256: str | None
     due: tuple[date, date] | None
     cutoffs: tuple[tuple[str, str], ...]
     tables: Mapping[str, int]
@@ -190,7 +189,7 @@ class Certificate:
             "personal_data_left": words.LEFT[self.action],
             "tables": dict(self.tables),
             "rows": self.rows,
-            "rule": dict(self.rule) | {"recorded": self.recorded, "policy_sha256": self.policy_sha256},
+            "rule": dict(self.rule) | {"recorded": self.recorded},
             "due": {"first": self.due[0].isoformat(), "last": self.due[1].isoformat()} if self.due else None,
             "cutoffs": [{"clock": clock, "cutoff": cutoff} for clock, cutoff in self.cutoffs],
             "claim": {"level": "logical", "words": words.claim(self.action)},

@@ -36,7 +36,6 @@ class Story:
         self.outcomes: list[Leaf] = []
         self.approvals: list[Leaf] = []
         self.restores: list[Leaf] = []
-        self.rule: Leaf | None = None
         self.holds: dict[str, str] = {}
         self._holds: dict[str, str] = {}
 
@@ -50,11 +49,9 @@ class Story:
                 self.holds = dict(self._holds)
             case "approval" if entry["job"] == self.job and not self.intents:
                 self.approvals.append(entry)
-            case "rule" if entry["job"] == self.job and not self.intents:
-                self.rule = entry
             case "hold":
                 self._hold(entry)
-            case "restore" if entry["job"] == self.job and self.committed:
+            case "restore" if entry.get("job") == self.job and self.committed:
                 self.restores.append(entry)
 
     @property
@@ -64,7 +61,7 @@ class Story:
 
     def told(self) -> list[Leaf]:
         """Every entry that the certificate rests on."""
-        return [*self.intents, *self.outcomes, *self.approvals, *self.restores, *([self.rule] if self.rule else [])]
+        return [*self.intents, *self.outcomes, *self.approvals, *self.restores]
 
     def _hold(self, entry: Leaf) -> None:
         if entry["event"] == "released":
@@ -103,7 +100,8 @@ def certificate_of(story: Story, around: Surroundings, issued: datetime) -> Cert
         UsageError: where nobody knows any more what the rule said.
     """
     run, committed = story.run, story.committed
-    rule, recorded = (story.rule["facts"], True) if story.rule else (around.rule, False)
+    said = next((intent["rule"] for intent in story.intents if "rule" in intent), None)
+    rule, recorded = (around.rule, False) if said is None else (said, True)
     if rule is None:
         raise UsageError(
             f"neither the ledger nor a policy file says what {story.job} meant",
@@ -129,7 +127,6 @@ def certificate_of(story: Story, around: Surroundings, issued: datetime) -> Cert
         plan=str(told[0]["plan"]) if told else run.plan_digest,
         rule=rule,
         recorded=recorded,
-        policy_sha256=story.rule["policy_sha256"] if story.rule else None,
         due=_due(told),
         cutoffs=tuple((one["clock"], one["cutoff"]) for one in told[0].get("cutoffs", ())) if told else (),
         tables=_tables(committed, run.job.own_table),

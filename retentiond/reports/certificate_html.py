@@ -46,7 +46,7 @@ def _warnings(this: Certificate) -> Iterator[Html]:
     said = [_backup_line(backup.source, this) for backup in this.backups if not _expired(this, backup.source)]
     said += [
         f"A back-up of {one.source} came back after this run, which was found on {words.instant(one.at, this.zone)}: "
-        "rows of this record may have come back with it."
+        "rows of this record may have come back with it. What destroyed them again has a record of its own."
         for one in this.restores
     ]
     if this.unsettled:
@@ -105,7 +105,7 @@ def _why(this: Certificate) -> Html:
     terms = words.period(rule)
     keep = terms[0] if len(terms) == 1 else joined(tag("p", f"{rule['combine']}:"), bullets(terms))
     known = (
-        "The ledger recorded these words when the rule began to act on them."
+        "These words stand in the ledger, as they were when the run began."
         if this.recorded
         else "These are the words of the policy file of today; the ledger did not record those of then."
     )
@@ -116,6 +116,7 @@ def _why(this: Certificate) -> Html:
                 ("Controller" if len(rule["controllers"]) == 1 else "Controllers", words.listed(rule["controllers"])),
                 ("Role of the operator", str(rule["role"])),
                 ("Policy", f"{rule['title']}{published}"),
+                ("Policy file", joined("SHA-256 ", tag("code", rule["sha256"]))),
                 ("Clause", clause),
                 ("Rule", f"{rule['policy']}/{rule['rule']}"),
                 ("Purpose of the data", rule["purpose"] or ""),

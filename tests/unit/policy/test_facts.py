@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def test_the_facts_of_one_rule() -> None:
     facts = rule_facts(policy, policy.rule("complaint-data"))
     assert facts == {
         "policy": "sparkcentral",
+        "sha256": sha256(Path(policy.file).read_bytes()).hexdigest(),
         "title": "Sparkcentral privacy policy",
         "published": "2020-04-07",
         "controllers": ["Sparkcentral Europe NV", "Sparkcentral Inc."],

@@ -38,7 +38,8 @@ def policies() -> dict[str, Policy]:
 
 
 def facts(policy: str = "sparkcentral", rule: str = "contract-data") -> dict[str, object]:
-    return rule_facts(policies()[policy], policies()[policy].rule(rule))
+    said = rule_facts(policies()[policy], policies()[policy].rule(rule))
+    return said | {"sha256": hashlib.sha256(policy.encode()).hexdigest()}
 
 
 def run_record(job: JobIdentity = JOB) -> RunRecord:
@@ -123,14 +124,14 @@ def plain_story() -> Telling:
     """Two batches of customers, with what went along; held, approved, recorded."""
     telling = Telling()
     telling.tell("key", event="made", key="tokens-2026", purpose="tokens")
-    telling.tell("rule", job=telling.job, policy_sha256=hashlib.sha256(b"policy").hexdigest(), facts=facts())
+    telling.tell("key", event="made", key="ledger-1a2b3c4d", purpose="sign")
     telling.approval()
     telling.hold("added", "h1", "proceedings")
     telling.hold("added", "h2", "authority")
     telling.hold("released", "h2", "authority")
     label = "sparkcentral-crm."
     tables = {f"{label}customers": 1000, f"{label}contracts": 1203, f"{label}addresses": 1100}
-    telling.outcome(telling.intent("b1", tables))
+    telling.outcome(telling.intent("b1", tables, rule=facts()))
     telling.outcome(telling.intent("b2", {f"{label}customers": 234, f"{label}contracts": 250}))
     return telling
 
@@ -168,6 +169,6 @@ def masking_story() -> tuple[Telling, RunRecord]:
     """One batch of complaints that were anonymised."""
     job = JobIdentity("sparkcentral", "complaint-data", "sparkcentral-support", "complaint", "complaints", "anonymise")
     telling = Telling(job)
-    telling.tell("rule", job=telling.job, policy_sha256="", facts=facts(rule="complaint-data"))
-    telling.outcome(telling.intent("b1", {"sparkcentral-support.complaints": 12}))
+    first = telling.intent("b1", {"sparkcentral-support.complaints": 12}, rule=facts(rule="complaint-data"))
+    telling.outcome(first)
     return telling, replace(run_record(job), done=12)
