@@ -103,6 +103,12 @@ class Runs:
         with store_errors("reading a run"), self._engine.connect() as connection:
             return _record(self._row(connection, run_id))
 
+    def starting_with(self, prefix: str, most: int = 10) -> list[RunRecord]:
+        """The newest runs whose id begins so; all do with nothing."""
+        query = select(schema.runs).where(_R.id.startswith(prefix, autoescape=True)).order_by(_R.seq.desc()).limit(most)
+        with store_errors("reading runs"), self._engine.connect() as connection:
+            return [_record(row) for row in connection.execute(query)]
+
     def last(self, policy: str, rule: str, source: str) -> RunRecord | None:
         """The newest run of the job, or None where it never ran."""
         return self._newest(_of_job(policy, rule, source))

@@ -366,3 +366,12 @@ def test_a_process_is_told_from_another_with_its_number() -> None:
     assert is_alive(me) is True
     assert is_alive(Owner(me.host, me.pid, "an earlier boot/1")) is False
     assert is_alive(Owner("elsewhere", me.pid, me.born)) is None
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(url: str) -> None:
+    with open_store(url, create=True) as store:
+        runs = [begin(store, now=NOW + timedelta(seconds=number)) for number in range(12)]
+        assert [found.id for found in store.runs.starting_with(runs[3])] == [runs[3]]
+        assert runs[5] in {found.id for found in store.runs.starting_with(runs[5][:6])}
+        assert [found.id for found in store.runs.starting_with("")] == runs[:1:-1]
+        assert store.runs.starting_with("%") == store.runs.starting_with("_") == []
