@@ -12,8 +12,8 @@ from retentiond.state.approvals import MARGIN, Approval
 class Judgement:
     """
     What approvals and caps say of `due` rows. `standing` are the approvals of exactly this; `exceeded` the names of
-    all caps that are, `caps` those that nobody released; `serving` is the approval that the run makes use of; `reason`
-    why approval is missing.
+    all caps that are, `caps` those that nobody released; `serving` is the approval that the run makes use of,
+    `first_use` the same where it is the first to do so; `reason` says why approval is missing.
     """
 
     due: int
@@ -21,6 +21,7 @@ class Judgement:
     exceeded: tuple[str, ...] = ()
     caps: tuple[Tripped, ...] = ()
     serving: Approval | None = None
+    first_use: Approval | None = None
     reason: str = ""
 
     @property
@@ -54,20 +55,19 @@ def judge(
     due: int,
     total: int,
     history: Sequence[int],
-    run: str,
+    unused: Sequence[Approval],
     reason: str,
 ) -> Judgement:
-    """The judgement of `due` rows of a table of `total`; `run` is the run that would take them."""
+    """The judgement of `due` rows of a table of `total`; `unused` are the approvals that served no run before."""
     if not due:
         return Judgement(0, tuple(standing))
-    caps = tripped(guard, due, total, history) + _grown(standing, due)
+    caps = tripped(guard, due, total, history) + _grown(standing, unused, due)
     names = tuple(dict.fromkeys(cap.guard for cap in caps))
     if not standing:
-        return Judgement(due, (), names, caps, None, reason)
+        return Judgement(due, (), names, caps, reason=reason)
     for approval in standing:
-        unused = approval.run in (None, run)
-        if not names or (set(names) <= set(approval.wanted.caps) and approval.covers(due) and unused):
-            return Judgement(due, tuple(standing), names, (), approval)
+        if not names or (set(names) <= set(approval.wanted.caps) and approval.covers(due) and approval in unused):
+            return Judgement(due, tuple(standing), names, (), approval, approval if approval in unused else None)
     return Judgement(due, tuple(standing), names, caps)
 
 
@@ -101,9 +101,9 @@ def why_missing(approvals: Sequence[Approval], digest: str, *, two: bool, elsewh
     return "its tables are not those that were approved"
 
 
-def _grown(standing: Sequence[Approval], due: int) -> tuple[Tripped, ...]:
+def _grown(standing: Sequence[Approval], unused: Sequence[Approval], due: int) -> tuple[Tripped, ...]:
     """Between an approval and the first run under it no more may fall due than a little."""
-    if not standing or any(one.run for one in standing) or due < SPIKE_AT_LEAST_ROWS:
+    if not standing or len(unused) < len(standing) or due < SPIKE_AT_LEAST_ROWS:
         return ()
     if any(one.covers(due) for one in standing):
         return ()

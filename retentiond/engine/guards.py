@@ -126,8 +126,8 @@ class Warden:
                 return replace(_verdict(judgement), guard_message=refusal)
             self._store.approvals.give(self.wanted(job, tally), by=self._consent.by, now=self._now())
             judgement = self.judge(job, tally, run)
-        if not judgement.stops and judgement.serving is not None and run:
-            self._store.approvals.use(judgement.serving.seq, run)
+        if judgement.first_use and run:
+            self._store.approvals.use(judgement.first_use.seq, run)
         return replace(_verdict(judgement), most=most(job.guard, judgement, tally.total))
 
     def needs_exact(self, job: Job, tally: Tally) -> bool:
@@ -158,9 +158,12 @@ class Warden:
     def judge(self, job: Job, tally: Tally, run: str = "") -> Judgement:
         """What approvals and caps say of these numbers; `run` is the run that would take the rows."""
         standing = self._standing(job)
+        unused = [one for one in standing if one.run in (None, run) or not self._store.runs.get(one.run).done]
         history = self._store.runs.takings(job.policy, job.rule, job.source, SPIKE_RUNS)
         reason = "" if standing or not tally.due else self.why_missing(job)
-        return judge(job.guard, standing, due=tally.due, total=tally.total, history=history, run=run, reason=reason)
+        return judge(
+            job.guard, standing, due=tally.due, total=tally.total, history=history, unused=unused, reason=reason
+        )
 
     def why_missing(self, job: Job) -> str:
         """Why there is no approval of the job's plan."""

@@ -48,7 +48,7 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Approval:
     """
-    One approval. `in_force` is False while it waits for a second person; `by_two` where one came; `run` is the first
+    One approval. `in_force` is False while it waits for a second person; `by_two` where one came; `run` is the one
     that made use of it.
     """
 
@@ -138,11 +138,10 @@ class Approvals:
             return _of(connection, wanted.job)[0]
 
     def use(self, seq: int, run: str) -> None:
-        """Notes the run that an approval served first: what it released, it released for that one."""
+        """Notes the run that an approval serves: what it releases, it releases for that one, if it does anything."""
         self._must_write()
-        which = (_A.seq == seq) & _A.used_by_run.is_(None)
         with store_errors("using an approval"), self._writer.begin() as connection:
-            connection.execute(update(schema.approvals).where(which).values(used_by_run=run))
+            connection.execute(update(schema.approvals).where(_A.seq == seq).values(used_by_run=run))
 
     def withdraw(self, jobs: Sequence[str], *, by: Person, now: datetime) -> tuple[str, ...]:
         """Takes back all approvals and requests of these jobs; the jobs that had one. Wants the gate exclusively."""
