@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from retentiond import __version__
-from retentiond.engine.recognition import COMMITTED, SETTLED
+from retentiond.engine.recognition import COMMITTED, SETTLED, Batch
 from retentiond.errors import UsageError
 from retentiond.reports.certificate import (
     Approval,
@@ -59,6 +59,12 @@ class Story:
         """The outcomes that destroyed or changed rows."""
         return [outcome for outcome in self.outcomes if outcome["status"] in COMMITTED]
 
+    @property
+    def batches(self) -> list[Batch]:
+        """The committed batches with what was meant by them."""
+        intents = {intent["batch"]: intent for intent in self.intents}
+        return [Batch(intents[outcome["batch"]], outcome) for outcome in self.committed]
+
     def told(self) -> list[Leaf]:
         """Every entry that the certificate rests on."""
         return [*self.intents, *self.outcomes, *self.approvals, *self.restores]
@@ -108,7 +114,7 @@ def certificate_of(story: Story, around: Surroundings, issued: datetime) -> Cert
             hint="bring the policy file back that was in force then",
             code="rule-gone",
         )
-    told = [intent for intent in story.intents if intent["batch"] in {outcome["batch"] for outcome in committed}]
+    told = [batch.intent for batch in story.batches]
     zone = ZoneInfo(str(rule["timezone"]))
     return Certificate(
         issued=issued,

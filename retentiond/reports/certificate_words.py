@@ -21,6 +21,12 @@ LEFT = {
     ),
     "clear": "The rows are still in the tables and are still personal data; the named columns are empty.",
 }
+LEFT_OF_ONE = {
+    "delete": "The row was taken out of its table.",
+    "anonymise": "The row is still there; by the policy, nothing in it says whose it was.",
+    "pseudonymise": "The row is still there and is still personal data, only less of it.",
+    "clear": "The row is still there and is still personal data; the named columns are empty.",
+}
 EVIDENCE = {
     "fence": "a counter in the source moved in the same transaction as the rows, and the result was noted at once",
     "recovered": (

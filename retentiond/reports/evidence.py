@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retentiond.errors import UsageError
 from retentiond.reports.certificate import Signed
 from retentiond.reports.proofs import proven
 from retentiond.state.keys import KeyRing
@@ -36,10 +35,7 @@ def read_evidence(store: Store, keys: KeyRing, copy_folder: Path | None, take: C
 
     Raises:
         EvidenceError: where it does not verify. RefusedError: where it is not signed up to its end.
-        UsageError: where there is no ledger yet.
     """
-    if not store.exists:
-        raise UsageError("nothing has run yet, so there is no ledger", code="no-ledger")
     known = keys.verifiers()
     copy = Copy(copy_folder, store.ledger.state_id()).read() if copy_folder is not None else None
     verified = store.ledger.verify(known, copy)
