@@ -85,7 +85,7 @@ class _Names:
             {name.lower(): name for name in tables} if server.case_folding else {name: name for name in tables}
         )
         parts = {part for row in rows for name in (row.child, row.parent) for part in name.split("/", 1)}
-        self._decoded = {part: _decode(connection, part) for part in sorted(parts) if "@" in part}
+        self._decoded = {part: decoded(connection, part) for part in sorted(parts) if "@" in part}
 
     def foreign_keys(self, rows: Iterable[Any], columns: Iterable[Any]) -> Iterable[ForeignKey]:
         """The keys that start or end in this database."""
@@ -115,8 +115,11 @@ class _Names:
         return self._known.get(name, self._known.get(name.lower(), name))
 
 
-def _decode(connection: sa.Connection, encoded: str) -> str:
-    """The server alone knows this encoding. A name in it has only letters, digits, `_`, `$`, `#`, `-` and `@`."""
+def decoded(connection: sa.Connection, encoded: str) -> str:
+    """
+    A name of InnoDB's as people write it. The server alone knows this encoding; a name in it has only letters, digits,
+    `_`, `$`, `#`, `-` and `@`.
+    """
     if not re.fullmatch(r"[\w$#@-]+", encoded):
         return encoded
     statement = sa.text(f"SELECT CONVERT(_filename '{encoded}' USING utf8mb4)")

@@ -75,7 +75,7 @@ def _sentence(widening: Widening, share: Share, catalog: Catalog | None, ways: "
             return f"{share.source}: {-rows} rows fewer were {what} than the database reported"
         return f"{share.source}: {_counted(rows)} would also be {what}{suspects}"
     if table.startswith(_SYSTEM):
-        return f"{share.source}: something creates, drops or empties tables, or large objects ({table})"
+        return f"{share.source}: something creates, drops or empties tables, or large objects"
     label = share.labels.get(table) or f"{share.source}.{catalog.short(table) if catalog else table}"
     if rows is not None and rows < 0:
         return f"{label}: {-rows} rows fewer were {what} than the database reported"

@@ -7,13 +7,14 @@ does not wait for our transaction (measured on MariaDB 10.11), and one that came
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from retentiond.catalog.faults import errors_of
-from retentiond.catalog.model import Dialect
+from retentiond.catalog.model import Dialect, Trigger
+from retentiond.catalog.mysql_keys import decoded
 from retentiond.catalog.reflect_mysql import triggers_of
 from retentiond.compiler.plan import Relation
 from retentiond.engine.effects_values import Share, Widening
@@ -117,9 +118,10 @@ def widenings(
     found: list[Widening] = []
     if deleted:
         found.append(Widening(None, "deleted", deleted))
-    # Fewer updates than reported: rows that had these values already are reported, and not written.
-    possible = updated <= 0 or bool(share.stirred)
-    if updated and not (possible and _only_known_triggers(transaction, share, known)):
+    if updated > 0 and not (share.stirred and _only_known_triggers(transaction, share, known)):
+        found.append(Widening(None, "updated", updated))
+    # Fewer: rows that had these values already are reported, and not written – unless a trigger took the new ones back.
+    if updated < 0 and not _no_triggers(transaction, share, known):
         found.append(Widening(None, "updated", updated))
     if inserted and known.dialect == "mariadb":  # MySQL counts rows of its own temporary tables here
         found.append(Widening(None, "inserted", inserted))
@@ -136,13 +138,22 @@ def _weighted(rows: Mapping[str, int], known: Tables) -> int:
 def _only_known_triggers(transaction: Transaction, share: Share, known: Tables) -> bool:
     """True where no trigger on the job's tables changes rows but those that the plan knows, and these as they were."""
     stirs = {(stir.trigger, stir.digest) for step in share.steps for stir in step.stirs}
+    found = [_triggers(transaction, share, table, known) for table in share.deleted]
+    return all(
+        triggers is not None and all(one.touches == () or (one.name, one.digest) in stirs for one in triggers)
+        for triggers in found
+    )
+
+
+def _no_triggers(transaction: Transaction, share: Share, known: Tables) -> bool:
+    """True where nothing acts on an update of the tables that were updated."""
+    found = [_triggers(transaction, share, table, known) for table, rows in share.updated.items() if rows]
+    return all(triggers is not None and all("UPDATE" not in one.events for one in triggers) for triggers in found)
+
+
+def _triggers(transaction: Transaction, share: Share, table: str, known: Tables) -> tuple[Trigger, ...] | None:
     with errors_of(share.source):
-        connection = transaction.session.connection(share.source, writes=True)
-        for table in share.deleted:
-            triggers = triggers_of(connection, table, known.dialect)
-            if triggers is None or any(t.touches != () and (t.name, t.digest) not in stirs for t in triggers):
-                return False
-    return True
+        return triggers_of(transaction.session.connection(share.source, writes=True), table, known.dialect)
 
 
 def _undeclared(transaction: Transaction, share: Share, known: Tables) -> Iterator[Widening]:
@@ -163,19 +174,28 @@ def _undeclared(transaction: Transaction, share: Share, known: Tables) -> Iterat
     for row in transaction.fetch(share.source, asked):
         pairs.setdefault(row.id, []).append((row.child_column, row.parent_column))
     for row in acting:
-        yield from _taken(row, pairs.get(row.id, []), share, known)
+        for found in _taken(row, pairs.get(row.id, []), share, known):
+            yield replace(found, table=known.relation(row.child) or _readable(transaction, share.source, row))
+
+
+def _readable(transaction: Transaction, source: str, row: Any) -> str:
+    """A table's name out of InnoDB's, with its database where that is another one."""
+    (child_folder, child), (folder, _) = row.child.split("/", 1), row.parent.split("/", 1)
+    with errors_of(source):
+        connection = transaction.session.connection(source, writes=True)
+        name = decoded(connection, child)
+        return name if child_folder == folder else f"{decoded(connection, child_folder)}.{name}"
 
 
 def _taken(row: Any, pairs: Sequence[tuple[str, str]], share: Share, known: Tables) -> Iterator[Widening]:
     parent, child = known.relation(row.parent), known.relation(row.child)
     if parent is None:  # a name that differs in case alone
         return
-    table = child or row.child
     by = f"the foreign key {row.id.split('/', 1)[-1]}"
     declared = child is not None and share.declares(parent, child, pairs)
     if row.flags & _ON_DELETE and share.deleted[parent] and not declared:
         action = _ACTIONS[row.flags & _ON_DELETE]
-        yield Widening(table, "deleted" if row.flags & 1 else "updated", None, f"{by} ({action})")
+        yield Widening(child, "deleted" if row.flags & 1 else "updated", None, f"{by} ({action})")
     moved = {column.lower() for column in share.columns(parent)} & {column.lower() for _, column in pairs}
     if row.flags & _ON_UPDATE and share.updated[parent] and moved:
-        yield Widening(table, "updated", None, f"{by} ({_ACTIONS[row.flags & _ON_UPDATE]})")
+        yield Widening(child, "updated", None, f"{by} ({_ACTIONS[row.flags & _ON_UPDATE]})")
