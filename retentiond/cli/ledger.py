@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retentiond.cli.certificate import certificate_command
 from retentiond.cli.output import counted, write_document
 from retentiond.cli.program import CommandGroup, Options
 
@@ -25,6 +26,9 @@ def ledger_command() -> None:
     """Verify, export and certify the record of what was destroyed."""
 
 
+ledger_command.add_command(certificate_command)
+
+
 @ledger_command.command("verify")
 @click.argument("export", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option(
@@ -38,8 +42,9 @@ def verify_command(
 ) -> None:
     """Check that nothing in the record was changed.
 
-    Nor removed, added or reordered. With EXPORT (`-` for stdin) and --public-key it needs neither settings nor a state store. With --checkpoint, a copy
-    that was put away earlier, it is found too where the whole record was taken back to an older state.
+    Nor removed, added or reordered. With EXPORT (`-` for stdin) and --public-key it needs neither settings nor a
+    state store. With --checkpoint, a copy that was put away earlier, it is found too where the whole record was taken
+    back to an older state.
 
     Exit code 4 where anything is wrong; the message names the first entry that is.
     """
@@ -63,7 +68,9 @@ def export_command(options: Options, form: str) -> None:  # noqa: ARG001 - there
     One JSON object per line, byte for byte as it was signed, and behind them the checkpoint that signs them:
     `retentiond ledger verify` reads it anywhere.
     """
-    with _signed_store(options) as store:
+    from retentiond.settings import load_settings
+
+    with signed_store(load_settings(options.config)) as store:
         for line in store.ledger.export():
             click.echo(line, nl=False)
 
@@ -100,15 +107,13 @@ def keys_folder(settings: "Settings") -> Path:
 
 
 @contextmanager
-def _signed_store(options: Options) -> Iterator["Store"]:
+def signed_store(settings: "Settings") -> Iterator["Store"]:
     """The store with all of its ledger signed: as it is where nothing is left to sign, else opened to write."""
     from retentiond.engine.custody import utc_now
     from retentiond.errors import UsageError
-    from retentiond.settings import load_settings
     from retentiond.state.keys import KeyRing
     from retentiond.state.store import open_store
 
-    settings = load_settings(options.config)
     url, folder = settings.state.connection_url(), keys_folder(settings)
     with open_store(url, create=False) as store:
         if not store.exists:
