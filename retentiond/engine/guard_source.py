@@ -14,7 +14,7 @@ def identity_objections(pin: Pin | None, source: str, identity: str | None, addr
     if pin is None:
         return
     hint = "if that is meant, `retentiond approve`"
-    if identity is None:
+    if identity is None and address == pin.address:
         message = f"{source} has lost its fence: it was restored from a back-up of before, or is another file"
         yield Objection("restore", message, f"`retentiond replay {source}` lists what came back")
     elif identity != pin.identity:
