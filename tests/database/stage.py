@@ -46,6 +46,7 @@ class Stage:
     chunk_rows: int = 1000
     chunk_seconds: float = 0.25
     working_urls: dict[str, str] = field(default_factory=dict)
+    more_settings: str = ""  # of every source
     _open: ExitStack = field(default_factory=ExitStack)
     _administrators: dict[str, sa.Connection] = field(default_factory=dict)
 
@@ -90,6 +91,7 @@ class Stage:
         for name, url in (self.urls | self.working_urls).items():
             lines += [f"[sources.{name}]", f'url = "{url}"']
             lines += [f"chunk_rows = {self.chunk_rows}", f"chunk_seconds = {self.chunk_seconds}", ACCEPT]
+            lines += [self.more_settings]
         file.write_text("\n".join(lines) + "\n")
         file.chmod(0o600)
         return file
