@@ -72,6 +72,7 @@ class Arena:
 
     def __post_init__(self) -> None:
         self.urls = {name: plain_url(url) for name, url in self.urls.items()}
+        self.state = self.folder / "state" / "state.db"
         self._make_tables()
         policies = self.folder / "policies"
         policies.mkdir(mode=0o700)
@@ -89,21 +90,16 @@ class Arena:
         return self.folder / "retentiond.toml"
 
     @property
-    def state(self) -> Path:
-        """The state store's file, in a folder of its own."""
-        return self.folder / "state" / "state.db"
-
-    @property
     def keys(self) -> Path:
         return self.folder / "keys"
 
-    def configure(self, *lines: str, state: str | None = None, **reach: str) -> None:
+    def configure(self, *lines: str, **reach: str) -> None:
         """Writes retentiond's settings; `reach` sends it elsewhere than where the databases are."""
         self.reach = dict(self.reach) | {name: plain_url(url) for name, url in reach.items()}
         text = [
             f'policies = "{self.folder}/policies"',
             "[state]",
-            f'url = "{state or f"sqlite:///{self.state}"}"',
+            f'url = "sqlite:///{self.state}"',
             "[ledger]",
             f'keys = "{self.keys}"',
             f'checkpoint_copy = "{self.folder}/checkpoints"',

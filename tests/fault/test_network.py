@@ -145,7 +145,7 @@ def _end_sessions(arena: Arena) -> int:
     """Ends every session on the database but the company's own; how many there were."""
     ask = {
         "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-        " AND application_name LIKE 'retentiond%'",
+        " AND application_name = 'retentiond'",
         "mysql": "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
     }
     end = {"postgresql": "SELECT pg_terminate_backend({0})", "mysql": "KILL CONNECTION {0}"}
