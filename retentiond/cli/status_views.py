@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from retentiond.cli.moments import shown
+from retentiond.cli.hold_views import summary
+from retentiond.cli.moments import now, shown
 from retentiond.cli.output import NOTHING, Column, Sheet, counted
 from retentiond.engine.report import instant_text
 from retentiond.errors import RetentiondError
@@ -35,7 +36,7 @@ COLUMNS = (
 class Standing:
     """
     How all jobs stand: what is remembered and was last counted of each, its newest approval, the stops, and every rule
-    that there is (None where the policies cannot be read).
+    that there is (None where the policies cannot be read); and how many legal holds there are.
     """
 
     jobs: tuple[JobHistory, ...]
@@ -43,6 +44,7 @@ class Standing:
     approvals: Mapping[str, Approval]
     stops: tuple[Stop, ...]
     rules: frozenset[str] | None
+    holds: Mapping[str, int]
 
     def gone(self, rule: str) -> bool | None:
         """True for a rule that is in no policy any more."""
@@ -87,7 +89,8 @@ def standing_of(settings: Settings, store: Store) -> Standing:
         rules = frozenset(f"{policy.name}/{rule.name}" for policy in policies for rule in policy.rules)
     except RetentiondError:
         pass  # `validate` says what is wrong with them
-    return Standing(jobs, counts, dict(sorted(approvals.items())), store.stops.active(), rules)
+    holds = summary(store.holds.all(), now().astimezone(settings.timezone).date())
+    return Standing(jobs, counts, dict(sorted(approvals.items())), store.stops.active(), rules, holds)
 
 
 def document(standing: Standing) -> dict[str, object]:
@@ -96,6 +99,7 @@ def document(standing: Standing) -> dict[str, object]:
         "jobs": [_job(history, standing) for history in standing.jobs],
         "approvals": [_approval(approval) for approval in standing.approvals.values()],
         "stops": [_stop(stop) for stop in standing.stops],
+        "holds": dict(standing.holds),
     }
 
 
@@ -105,7 +109,7 @@ def sheet(standing: Standing, zone: ZoneInfo) -> Sheet:
 
 
 def lines(standing: Standing, zone: ZoneInfo) -> list[str]:
-    """Why runs failed, what is stopped, and the approvals of jobs that never ran."""
+    """Why runs failed, what is stopped, the approvals of jobs that never ran, and how many legal holds there are."""
     found = [
         f"{history.job.name}: {history.last.failed.code}: {history.last.failed.message}"
         for history in standing.jobs
@@ -120,6 +124,10 @@ def lines(standing: Standing, zone: ZoneInfo) -> list[str]:
             word = "approved" if approval.in_force else "waits for a second person; asked"
             gone = "; its rule is gone" if standing.gone(job.rpartition("@")[0]) else ""
             found.append(f"{job}: {word} {shown(approval.given_at, zone)} by {approval.given_by.name}{gone}")
+    if standing.holds["active"]:
+        late = standing.holds["review_overdue"]
+        overdue = f"; {late:,} past the day on which somebody was to look at it again" if late else ""
+        found.append(f"legal holds: {standing.holds['active']:,}{overdue}")
     return found
 
 
