@@ -12,6 +12,7 @@ import click
 
 from retentiond.cli.bars import progress_bars
 from retentiond.cli.failures import DUE, FAILED, REFUSED, exit_code, tell, worst
+from retentiond.cli.hold_reading import refuse_sealed
 from retentiond.cli.job_views import Extras, as_json, csv_text, job_sheet, name_of, remarks, sample_text, totals
 from retentiond.cli.output import warn, write_document, write_sheet
 from retentiond.compiler.plan import BlockedJob, Job
@@ -23,7 +24,7 @@ from retentiond.engine.report import JobReport, instant_text
 from retentiond.engine.run import carry_out
 from retentiond.engine.sources import Sources
 from retentiond.engine.workspace import Workspace, open_workspace
-from retentiond.errors import RefusedError, RetentiondError
+from retentiond.errors import EvidenceError, RefusedError, RetentiondError
 from retentiond.settings import Settings
 from retentiond.state.store import Store, open_store
 
@@ -140,6 +141,9 @@ class Carrying:
             try:
                 store = stack.enter_context(open_store(self._settings.state.connection_url(), create=False))
                 custody = open_custody(self.workspace, self.sources, store, exposures=self.exposures)
+                refuse_sealed(custody.holds)
+            except EvidenceError:
+                raise
             except RetentiondError as error:
                 warn(f"what is held, approved and stopped is not known: {error}")
                 custody = None

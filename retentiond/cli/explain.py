@@ -22,6 +22,7 @@ def explain_command(options: Options, record: str, key: str, at: str | None, for
     it. Of the row only dates of clocks and counts are printed.
     """
     from retentiond.cli.explain_views import lines, row_as_json
+    from retentiond.cli.hold_reading import reading_book
     from retentiond.cli.moments import instant
     from retentiond.engine.report import instant_text
     from retentiond.engine.sources import Sources
@@ -37,7 +38,9 @@ def explain_command(options: Options, record: str, key: str, at: str | None, for
     settings = load_settings(options.config)
     moment = instant(at, settings.timezone)
     with Sources(settings) as sources:
-        rows = explain(open_workspace(settings, sources), sources, policy, name, key, moment)
+        workspace = open_workspace(settings, sources)
+        with reading_book(settings, workspace, sources) as book:
+            rows = explain(workspace, sources, policy, name, key, moment, book)
     if form == "json":
         found = [row_as_json(row) for row in rows]
         write_document({"policy": policy, "record": name, "at": instant_text(moment), "rows": found})

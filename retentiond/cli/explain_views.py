@@ -10,6 +10,7 @@ from retentiond.engine.report import instant_text
 from retentiond.policy.clocks import ClockValue, Special
 from retentiond.policy.evaluator import TermExplanation
 from retentiond.reports.explain import Held, Kept, RowView, RuleView
+from retentiond.reports.hold_reasons import HeldBy
 
 _DONE = {"delete": "deleted", "anonymise": "anonymised", "pseudonymise": "pseudonymised", "clear": "cleared"}
 
@@ -24,6 +25,11 @@ def lines(row: RowView, zone: ZoneInfo) -> Iterator[str]:
     for rule in row.rules:
         yield ""
         yield from _rule_lines(rule)
+    if row.holds:
+        yield ""
+        yield "legal holds on this row:"
+        for hold in row.holds:
+            yield f"  {_hold_text(hold)}"
     if row.floors:
         yield ""
         yield "floors on this row:"
@@ -41,6 +47,8 @@ def _rule_lines(rule: RuleView) -> Iterator[str]:
         yield f"  {_term_text(term, rule, zone)}"
     for held in rule.held:
         yield f"  held: {counted(held.rows, 'row')} of {held.table} ({', '.join(held.columns)})"
+    for hold in rule.holds:
+        yield f"  legal hold on {counted(hold.rows, 'row')} of {hold.table}: {_hold_text(hold)}"
     for floor in rule.floors:
         yield f"  floor: {_floor_text(floor, zone)}"
     rows = [f"{counted(count)} of {table}" for table, count in rule.cascade]
@@ -60,6 +68,10 @@ def _floor_text(floor: Kept, zone: ZoneInfo) -> str:
     law = f", {floor.law}" if floor.law else ""
     rows = f"{counted(floor.rows, 'row')} of {floor.table}"
     return f"{floor.policy}/{floor.rule} ({floor.clause}{law}) keeps {rows} {until}"
+
+
+def _hold_text(hold: HeldBy) -> str:
+    return f"{hold.kind}, {hold.matter}, looked at again on {hold.review} ({hold.hold})"
 
 
 def _fate(rule: RuleView, zone: ZoneInfo) -> str:
@@ -99,6 +111,7 @@ def row_as_json(row: RowView) -> dict[str, object]:
         "source": row.source,
         "table": row.table,
         "rules": [_rule_as_json(rule) for rule in row.rules],
+        "holds": [_hold_as_json(hold) for hold in row.holds],
         "floors": [_floor_as_json(floor) for floor in row.floors],
         "goes_with": list(row.goes_with),
         "blocked": [{"rule": name, "message": message} for name, message in row.blocked],
@@ -120,6 +133,7 @@ def _rule_as_json(rule: RuleView) -> dict[str, object]:
         "what": _fate(rule, ZoneInfo(rule.zone)),
         "clocks": [_term_as_json(term) for term in rule.terms],
         "held": [_held_as_json(held) for held in rule.held],
+        "holds": [_hold_as_json(hold) for hold in rule.holds],
         "floors": [_floor_as_json(floor) for floor in rule.floors],
         "cascade": dict(rule.cascade),
     }
@@ -138,6 +152,17 @@ def _term_as_json(term: TermExplanation) -> dict[str, object]:
 
 def _held_as_json(held: Held) -> dict[str, object]:
     return {"table": held.table, "rows": held.rows, "columns": list(held.columns)}
+
+
+def _hold_as_json(hold: HeldBy) -> dict[str, object]:
+    return {
+        "hold": hold.hold,
+        "kind": hold.kind,
+        "matter": hold.matter,
+        "review": hold.review.isoformat(),
+        "table": hold.table,
+        "rows": hold.rows,
+    }
 
 
 def _floor_as_json(floor: Kept) -> dict[str, object]:

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from retentiond.catalog.model import Column, Family
 from retentiond.compiler.constants_sql import Named
-from retentiond.compiler.hold_values import Key
+from retentiond.compiler.key_sets import Key, in_keys
 from retentiond.compiler.plan import Ancestor, HoldHop, HoldTest, HoldTests, Relation
 from retentiond.compiler.tables import table_of
 
@@ -58,6 +58,15 @@ def _join(hop: HoldHop, near: sa.FromClause, far: sa.FromClause) -> list[ColumnE
     """The equalities that lead over a hop; the far side stands first, since SQLite compares as its column does."""
     pairs = zip(hop.far_columns, hop.near_columns, strict=True)
     return [far.c[theirs] == near.c[own] for theirs, own in pairs]
+
+
+def held_statement(relation: Relation, holds: HoldTests, keys: Sequence[Key]) -> sa.Select[*tuple[Any, ...]]:
+    """Of the rows of these keys: the key; 1 where a hold keeps the row that its source can tell; where climbs begin."""
+    table = table_of(relation)
+    held = sa.or_(sa.false(), *held_by_holds(holds, relation, table))
+    key = [table.c[name] for name in relation.key]
+    answer = [*key, sa.case((held, 1), else_=0), *(table.c[name] for name in holds.links)]
+    return sa.select(*answer).select_from(table).where(in_keys(key, keys))
 
 
 def climb_statement(ancestor: Ancestor, columns: tuple[str, ...], keys: Sequence[Key]) -> sa.Select[*tuple[Any, ...]]:

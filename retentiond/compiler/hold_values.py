@@ -14,9 +14,8 @@ from decimal import Decimal, InvalidOperation
 from itertools import product
 
 from retentiond.catalog.model import Column, Dialect, Family
+from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import Relation
-
-Key = tuple[object, ...]
 
 WORDS = (Family.TEXT, Family.TEXT_DATE, Family.TEXT_DATETIME)
 _INTEGER = re.compile(r"[+-]?[0-9]+")

@@ -14,8 +14,9 @@ from retentiond.catalog.model import Catalog, Column, Dialect
 from retentiond.compiler.binding import Binding
 from retentiond.compiler.findings import Findings
 from retentiond.compiler.hold_graph import SubjectGraph, bound_records
-from retentiond.compiler.hold_values import Key, spelled_keys, typed, typed_key
+from retentiond.compiler.hold_values import spelled_keys, typed, typed_key
 from retentiond.compiler.hold_ways import Origin, Shape, Ways
+from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import Ancestor, HoldClimb, HoldTest, HoldTests, Job, Relation, Step
 from retentiond.errors import RefusedError
 from retentiond.policy.model import Policy

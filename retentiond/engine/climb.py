@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from retentiond.compiler.hold_sql import climb_statement
+from retentiond.compiler.hold_sql import climb_statement, held_statement
 from retentiond.compiler.hold_values import spelled_keys
 from retentiond.compiler.key_sets import Key
-from retentiond.compiler.plan import Ancestor, HoldClimb, HoldHop, Step
+from retentiond.compiler.plan import Ancestor, HoldClimb, HoldHop, HoldTests, Relation
 from retentiond.engine.session import Rows, Transaction
 from retentiond.engine.shipping import plain
 
@@ -31,16 +31,17 @@ class _Place:
 
 
 class Climb:
-    """The ways up from a batch of rows of one step's table; asked again before the commit, like other crossings."""
+    """The ways up from a batch of rows of one table; asked again before the commit, like other crossings."""
 
-    def __init__(self, transaction: Transaction, step: Step) -> None:
+    def __init__(self, transaction: Transaction, relation: Relation, holds: HoldTests) -> None:
         self._transaction = transaction
-        self._step = step
+        self._relation = relation
+        self._holds = holds
         self._links: dict[Key, list[object]] = {}
 
     def take(self, cells: Iterator[object], key: Key) -> None:
         """Takes the cells that climbs begin with off the row."""
-        found = [next(cells) for _ in self._step.keepers.holds.links]
+        found = [next(cells) for _ in self._holds.links]
         if any(cell is not None for cell in found):
             self._links[key] = found
 
@@ -50,15 +51,15 @@ class Climb:
 
     def asks(self) -> bool:
         """True where another source is asked."""
-        climbs = self._step.keepers.holds.climbs
+        climbs = self._holds.climbs
         sources = {ancestor.relation.source for climb in climbs for ancestor in climb.ancestors}
-        return bool(self._links) and sources != {self._step.relation.source}
+        return bool(self._links) and sources != {self._relation.source}
 
     def held(self) -> set[Key]:
         """The keys of the rows from which a way leads to a held one."""
         found: set[Key] = set()
         cells = {key: iter(links) for key, links in self._links.items()}
-        for climb in self._step.keepers.holds.climbs:
+        for climb in self._holds.climbs:
             starts = {key: set(_places(climb.hops, rest)) for key, rest in cells.items()}
             held = _held(climb, set().union(*starts.values()), self._ask)
             found |= {key for key, places in starts.items() if not held.isdisjoint(places)}
@@ -74,6 +75,21 @@ class Climb:
         if ancestor.relation.dialect == "sqlite" and source in self._transaction.begun:
             return self._transaction.fetch(source, statement)  # the file is ours: nobody else may read it now
         return self._transaction.session.read(source, statement)
+
+
+def held_keys(transaction: Transaction, relation: Relation, holds: HoldTests, keys: Sequence[Key]) -> set[Key]:
+    """Those of the keys whose rows the holds keep."""
+    found: set[Key] = set()
+    climb = Climb(transaction, relation, holds)
+    for start in range(0, len(keys), _BATCH):
+        statement = held_statement(relation, holds, keys[start : start + _BATCH])
+        for row in transaction.fetch(relation.source, statement):
+            cells = iter(row)
+            key = tuple(next(cells) for _ in relation.key)
+            if next(cells):
+                found.add(key)
+            climb.take(cells, key)
+    return found | climb.held()
 
 
 def _held(

@@ -89,7 +89,11 @@ def examine(
 ) -> list[Candidate]:
     """The rows of these keys that pass the rule, each with all that decides about it."""
     rows = transaction.fetch(job.source, examine_statement(job, at, keys, extra))
-    candidates, crossing, climb = [], Crossing(transaction, at), Climb(transaction, job.step)
+    candidates, crossing, climb = (
+        [],
+        Crossing(transaction, at),
+        Climb(transaction, job.step.relation, job.step.keepers.holds),
+    )
     transaction.crossings += [(job.step.relation.label, crossing), (job.step.relation.label, climb)]
     for row in rows:
         cells = iter(row)

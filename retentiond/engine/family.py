@@ -141,7 +141,7 @@ def _children(
         items = list(above.items())
         halves = (dict(items[: len(items) // 2]), dict(items[len(items) // 2 :]))
         return set().union(*(_children(job, step, edge, at, transaction, family, half) for half in halves))
-    crossing, climb, new = Crossing(transaction, at), Climb(transaction, step), set()
+    crossing, climb, new = Crossing(transaction, at), Climb(transaction, step.relation, step.keepers.holds), set()
     emptiable = _emptiable(step, edge)
     transaction.crossings += [(label, crossing), (label, climb)]
     for row, row_parents in zip(rows, found, strict=True):

@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from retentiond.catalog.model import Catalog
 from retentiond.compiler.binding import Binding
 from retentiond.compiler.findings import Findings
-from retentiond.compiler.hold_values import Key, spelled_keys, typed_key
+from retentiond.compiler.hold_values import spelled_keys, typed_key
+from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import Relation
 from retentiond.engine.sources import Sources
 from retentiond.errors import RetentiondError, UsageError

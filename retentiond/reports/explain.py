@@ -21,6 +21,7 @@ from retentiond.compiler.predicates import Predicates, floor_applies
 from retentiond.compiler.tables import table_of
 from retentiond.engine.examine import examine
 from retentiond.engine.family import Family, gather, needed_columns
+from retentiond.engine.holds import HoldBook
 from retentiond.engine.job_run import start_of_day
 from retentiond.engine.session import Session
 from retentiond.engine.sources import Sources
@@ -30,6 +31,7 @@ from retentiond.policy.clocks import Special
 from retentiond.policy.evaluator import KeepExplanation, TermExplanation, explain_keep, term_state
 from retentiond.policy.model import Policy, Record, Rule
 from retentiond.policy.wording import nearest
+from retentiond.reports.hold_reasons import HeldBy, HoldReasons
 from retentiond.reports.readings import clock_values, key_of
 
 _BATCH = 500
@@ -78,6 +80,7 @@ class RuleView:
     effective: datetime | None
     terms: tuple[TermExplanation, ...] = ()
     held: tuple[Held, ...] = ()
+    holds: tuple[HeldBy, ...] = ()
     floors: tuple[Kept, ...] = ()
     cascade: tuple[tuple[str, int], ...] = ()
 
@@ -85,8 +88,8 @@ class RuleView:
 @dataclass(frozen=True, slots=True)
 class RowView:
     """
-    One row in one source: its rules, the floors on itself, the rules of other tables that take it along; `blocked`
-    names rules of which nothing can be told now, and why.
+    One row in one source: its rules, the legal holds and floors on itself, the rules of other tables that take it
+    along; `blocked` names rules of which nothing can be told now, and why.
     """
 
     policy: str
@@ -98,13 +101,20 @@ class RowView:
     floors: tuple[Kept, ...]
     goes_with: tuple[str, ...]
     blocked: tuple[tuple[str, str], ...]
+    holds: tuple[HeldBy, ...] = ()
 
 
 def explain(
-    workspace: Workspace, sources: Sources, policy_name: str, record_name: str, key: str, at: datetime
+    workspace: Workspace,
+    sources: Sources,
+    policy_name: str,
+    record_name: str,
+    key: str,
+    at: datetime,
+    book: HoldBook | None = None,
 ) -> tuple[RowView, ...]:
     """
-    The row of that key in each source where it exists.
+    The row of that key in each source where it exists; without a book as if nothing was under a legal hold.
 
     Raises:
         UsageError: where there is no such record, or no row has that key.
@@ -120,7 +130,7 @@ def explain(
         for source in binding.reached(record):
             relation = binding.relation(policy, record, source)
             if relation and (found := _find(session, relation, key_of(key, relation))):
-                views.append(_Explainer(workspace, binding, session, at).row(policy, record, relation, found))
+                views.append(_Explainer(workspace, binding, session, at, book).row(policy, record, relation, found))
     if not views:
         for source in set(binding.sources(record)) - set(binding.reached(record)):
             raise workspace.unreachable[source]
@@ -138,11 +148,15 @@ def _find(session: Session, relation: Relation, key: Key) -> Key | None:
 
 
 class _Explainer:
-    def __init__(self, workspace: Workspace, binding: Binding, session: Session, at: datetime) -> None:
+    def __init__(
+        self, workspace: Workspace, binding: Binding, session: Session, at: datetime, book: HoldBook | None
+    ) -> None:
         self._workspace = workspace
         self._binding = binding
         self._session = session
         self._at = at
+        self._book = book
+        self._reasons = HoldReasons(book, workspace, session) if book else None
 
     def row(self, policy: Policy, record: Record, relation: Relation, key: Key) -> RowView:
         """All that bears on one row."""
@@ -160,7 +174,7 @@ class _Explainer:
             source=relation.source,
             table=relation.short,
             at=self._at,
-            rules=tuple(self._rule(job, key) for job in jobs),
+            rules=tuple(self._rule(self._book.apply(job) if self._book else job, key) for job in jobs),
             floors=tuple(self._kept(self._floors_of(relation), relation, [key])),
             goes_with=tuple(dict.fromkeys(others)),
             blocked=tuple(
@@ -168,6 +182,7 @@ class _Explainer:
                 for job in self._workspace.plan.jobs
                 if isinstance(job, BlockedJob) and (job.source, job.table) == (relation.source, record.table)
             ),
+            holds=tuple(self._reasons.of(relation, [key])) if self._reasons else (),
         )
 
     def _rule(self, job: Job, key: Key) -> RuleView:
@@ -180,6 +195,7 @@ class _Explainer:
             verdict = "not_yet"
         floors = tuple(self._floors(job, key, family)) if family else ()
         held = tuple(self._held(job, key, family)) if family else ()
+        holds = tuple(self._holds(job, key, family)) if family else ()
         return RuleView(
             policy=job.policy,
             rule=job.rule,
@@ -190,10 +206,11 @@ class _Explainer:
             zone=job.timezone,
             verdict=verdict,
             due=due,
-            goes=_goes(due, effective, floors, held=bool(held)) if family else None,
+            goes=_goes(due, effective, floors, held=bool(held or holds)) if family else None,
             effective=effective,
             terms=keep.terms,
             held=held,
+            holds=holds,
             floors=floors,
             cascade=_counts(family) if family else (),
         )
@@ -243,9 +260,13 @@ class _Explainer:
         for step, keys in _parts(job, key, family):
             if step.keepers.held:
                 rows = Predicates(step, self._at)
-                count = len(self._which(step.relation, keys, rows.held(), rows.table))
+                count = len(self._which(step.relation, keys, rows.held_by_column(), rows.table))
                 if count:
                     yield Held(step.relation.label, count, step.keepers.held)
+
+    def _holds(self, job: Job, key: Key, family: Family) -> Iterator[HeldBy]:
+        for step, keys in _parts(job, key, family):
+            yield from self._reasons.of(step.relation, keys) if self._reasons and step.keepers.holds else ()
 
     def _floors(self, job: Job, key: Key, family: Family) -> Iterator[Kept]:
         for step, keys in _parts(job, key, family):
