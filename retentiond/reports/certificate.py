@@ -77,11 +77,11 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """What the host's and the database's clocks said at the first and last intent, and how far apart they were."""
+    """What the clocks of host and database said when the run began; a SQLite file has none. `apart` is in seconds."""
 
-    first: tuple[datetime, datetime]
-    last: tuple[datetime, datetime]
-    apart: float
+    host: datetime
+    database: datetime | None
+    apart: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,14 +258,10 @@ class Certificate:
     def _clocks(self) -> dict[str, object] | None:
         if self.clocks is None:
             return None
-
-        def pair(two: tuple[datetime, datetime]) -> dict[str, object]:
-            return {"host": instant_text(two[0]), "database": instant_text(two[1])}
-
         return {
-            "first": pair(self.clocks.first),
-            "last": pair(self.clocks.last),
-            "apart_seconds": round(self.clocks.apart, 6),
+            "host": instant_text(self.clocks.host),
+            "database": instant_text(self.clocks.database),
+            "apart_seconds": None if self.clocks.apart is None else round(self.clocks.apart, 6),
         }
 
 

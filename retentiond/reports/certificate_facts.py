@@ -47,7 +47,7 @@ class Story:
             case "outcome" if entry.get("run") == self.run.id and entry["status"] in (*SETTLED, "unresolved"):
                 self.outcomes.append(entry)
                 self.holds = dict(self._holds)
-            case "approval" if entry["job"] == self.job and not self.intents:
+            case "approval" if entry.get("job") == self.job and not self.intents:
                 self.approvals.append(entry)
             case "hold":
                 self._hold(entry)
@@ -208,14 +208,12 @@ def _approvals(story: Story, told: Sequence[Leaf]) -> tuple[Approval, ...]:
 
 
 def _clocks(told: Sequence[Leaf]) -> Clocks | None:
-    pairs = [
-        (instant_of(intent["clock"]["host"]), instant_of(intent["clock"]["database"]))
-        for intent in told
-        if intent.get("clock") and intent["clock"].get("database")
-    ]
-    if not pairs:
+    said = [intent["clock"] for intent in told if intent.get("clock")]
+    if not said:
         return None
-    return Clocks(pairs[0], pairs[-1], max(abs((host - database).total_seconds()) for host, database in pairs))
+    pairs = [(instant_of(one["host"]), instant_of(one["database"]) if one["database"] else None) for one in said]
+    apart = [abs((host - database).total_seconds()) for host, database in pairs if database]
+    return Clocks(*pairs[0], max(apart, default=None))
 
 
 def _backups(committed: Iterable[Leaf], kept: Mapping[str, timedelta | None], zone: ZoneInfo) -> tuple[Backup, ...]:

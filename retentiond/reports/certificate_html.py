@@ -28,17 +28,24 @@ def certificate_html(certificate: Certificate) -> str:
 
 def _head(this: Certificate) -> Html:
     time = words.when(this.first_commit, this.last_commit, this.zone)
-    tables = [f"{words.rows(count)} of {label}" for label, count in this.tables.items()]
-    what = words.listed(tables) if len(tables) <= 3 else f"{words.rows(this.rows)} of {len(tables)} tables"
     verb = f"{'was' if this.rows == 1 else 'were'} {words.VERBS[this.action]}"
     return tag(
         "header",
         tag("p", f"{this.tool} · issued {words.instant(this.issued, this.zone)}", class_="maker"),
         tag("h1", this.title),
-        tag("p", f"{time} ({this.zone.key}), {what} {verb}.", class_="lead"),
+        tag("p", f"{time} ({this.zone.key}), {_rows(this)} {verb}.", class_="lead"),
         tag("p", words.LEFT[this.action]),
         *_warnings(this),
     )
+
+
+def _rows(this: Certificate) -> str:
+    """How many rows of which tables, as one reads it aloud."""
+    tables = [f"{words.rows(count)} of {label}" for label, count in this.tables.items()]
+    if len(tables) <= 3:
+        return words.listed(tables)
+    own = next(iter(this.tables.values()))
+    return f"{tables[0]} and, with them, {words.rows(this.rows - own)} of {len(tables) - 1} other tables"
 
 
 def _warnings(this: Certificate) -> Iterator[Html]:
@@ -202,7 +209,12 @@ def _known(this: Certificate) -> Html:
                     f"{words.batches(this.aborted)} rolled back; nothing of them counts here." if this.aborted else "",
                 ),
                 ("How the run ended", f"{this.outcome}{f' ({this.failed})' if this.failed else ''}"),
-                ("Clocks", words.clocks(this.clocks.first, this.clocks.apart) if this.clocks else "Not recorded."),
+                (
+                    "Clocks",
+                    words.clocks(this.clocks.host, this.clocks.database, this.clocks.apart)
+                    if this.clocks
+                    else "Not recorded.",
+                ),
                 ("Counted again", _recount(this)),
                 ("Made with", words.listed(this.tools) or "Not recorded."),
             ]

@@ -1,7 +1,7 @@
 """The sentences of certificates: each says exactly as much as is known, in words that a lawyer need not translate."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -96,11 +96,16 @@ def kept(length: timedelta | None) -> str:
     return f"They are kept for {length.days} days, as declared in the settings."
 
 
-def clocks(first: tuple[datetime, datetime], apart: float) -> str:
+def clocks(host: datetime, database: datetime | None, apart: float | None) -> str:
     """What two clocks said, and how far apart they ever were."""
-    host, database = (one.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00") for one in first)
-    apart_words = f"never more than {apart:.1f} s apart"
-    return f"When it began the host said {host} UTC, the database {database} UTC; {apart_words}."
+    began = f"When the run began the host said {_utc(host)}"
+    if database is None or apart is None:
+        return f"{began}; the database, a file, has no clock of its own."
+    return f"{began}, the database {_utc(database)}; they were never more than {apart:.1f} s apart."
+
+
+def _utc(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def batches(count: int) -> str:

@@ -1,5 +1,8 @@
 """What the ledger records of data subjects, as a document."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from retentiond.reports import certificate_words as words
 from retentiond.reports.certificate_html import appendix
 from retentiond.reports.html import Html, bullets, data_block, facts, lines, page, section, tag
@@ -20,14 +23,15 @@ def subject_html(this: SubjectCertificate) -> str:
 
 
 def _head(this: SubjectCertificate) -> Html:
-    who = f"{this.subject_type} of the policy {this.policy}"
+    whose = "this data subject" if this.subjects == 1 else f"these {this.subjects} data subjects"
+    who = f"{whose} ({this.subject_type}, of the policy {this.policy})"
     if this.matches:
-        found = "1 entry tells" if len(this.matches) == 1 else f"{len(this.matches)} entries tell"
-        said = f"{found} of rows of {'this' if this.subjects == 1 else 'these'} {who} that were deleted or changed."
+        found = "One entry tells" if len(this.matches) == 1 else f"{len(this.matches)} entries tell"
+        said = f"{found} of a row of {who} that was deleted or changed."
     else:
         said = (
-            f"Nothing is recorded of {'this' if this.subjects == 1 else 'these'} {who}: in the tables that could be "
-            "searched, no row of theirs was deleted or changed by retentiond."
+            f"Nothing is recorded of {who}: in the tables that could be searched, no row of theirs was deleted or "
+            "changed by retentiond."
         )
     return tag(
         "header",
@@ -60,7 +64,7 @@ def _match(match: Match, this: SubjectCertificate) -> Html:
                 ("Policy", str(rule["title"]) if rule else ""),
                 ("Clause", clause),
                 ("Rule", match.job),
-                ("Kept", lines(words.period(rule)) if rule else ""),
+                ("Kept", _kept(rule) if rule else ""),
                 ("What is left", words.LEFT_OF_ONE[match.action]),
                 ("In back-ups until", backups),
                 ("Restored", lines(restores) if restores else ""),
@@ -69,6 +73,11 @@ def _match(match: Match, this: SubjectCertificate) -> Html:
             ]
         ),
     )
+
+
+def _kept(rule: Mapping[str, Any]) -> Html:
+    terms = words.period(rule)
+    return lines(terms if len(terms) == 1 else [f"{rule['combine']}:", *terms])
 
 
 def _searched(this: SubjectCertificate) -> Html:

@@ -124,7 +124,7 @@ def plain_story() -> Telling:
     """Two batches of customers, with what went along; held, approved, recorded."""
     telling = Telling()
     telling.tell("key", event="made", key="tokens-2026", purpose="tokens")
-    telling.tell("key", event="made", key="ledger-1a2b3c4d", purpose="sign")
+    telling.tell("approval", event="pinned", source="sparkcentral-crm", by="anke", anew=False)
     telling.approval()
     telling.hold("added", "h1", "proceedings")
     telling.hold("added", "h2", "authority")

@@ -230,7 +230,15 @@ def test_clocks_are_compared_where_both_are_known() -> None:
     telling.outcome(telling.intent("b2", tables, clock={"host": assert_at, "database": None}))
     clocks = certificate(telling, rule=facts()).clocks
     assert clocks is not None
-    assert clocks.apart == 1.5
+    assert (clocks.apart, clocks.database) == (1.5, datetime(2026, 11, 22, 0, 59, 58, 500000, tzinfo=UTC))
+
+
+def test_a_file_has_no_clock() -> None:
+    telling = Telling()
+    only = {"host": "2026-11-22T01:00:00Z", "database": None}
+    telling.outcome(telling.intent("b1", {f"{CRM}.customers": 1}, clock=only))
+    found = certificate(telling, rule=facts())
+    assert found.as_json()["clocks"] == only | {"apart_seconds": None}
 
 
 class TestWords:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retentiond.reports.certificate import Clocks
 from retentiond.reports.certificate_html import certificate_html
 from retentiond.reports.html import Html, data_block, joined, tag
 from tests.unit.reports.reading import Page, root_from
-from tests.unit.reports.stories import certificate, counted, facts, masking_story, plain_story, run_record
+from tests.unit.reports.stories import START, certificate, counted, facts, masking_story, plain_story, run_record
 
 
 def test_it_reads_like_this() -> None:
@@ -92,7 +93,7 @@ Evidence
 How the run ended
 done
 Clocks
-When it began the host said 2026-11-22 01:00:09 UTC, the database 2026-11-22 01:00:09 UTC; never more than 0.0 s apart.
+When the run began the host said 2026-11-22 01:00:09 UTC, the database 2026-11-22 01:00:09 UTC; they were never more than 0.0 s apart.
 Counted again
 On 23 November 2026, 10:30:00 (Europe/Brussels, UTC+01:00), by a query of its own: 0 rows in the tables, of 2,687 whose keys the ledger’s tokens stand for.
 Made with
@@ -171,6 +172,7 @@ def test_a_mask_says_that_the_rows_are_still_there() -> None:
         ({"cross_source": True}, "The decision rested on rows of another database too."),
         ({"approvals": ()}, "No approval of this plan is recorded."),
         ({"clocks": None}, "Clocks\nNot recorded."),
+        ({"clocks": Clocks(START, None, None)}, "the database, a file, has no clock of its own."),
         ({"due": None}, "The dates were not recorded; none later than 22 November 2026, 02:00:03"),
         ({"recorded": False}, "These are the words of the policy file of today"),
         ({"outcome": "failed", "failed": "count-mismatch"}, "failed (count-mismatch)"),
