@@ -73,8 +73,9 @@ class Ledger:
             raise ValueError(f"no such leaf: {kind}")
         with store_errors("appending to the ledger"):
             head = self._head(connection)
-            # What has happened must be recorded, whatever the clock says.
-            moment = max(now, head.last_time or now) if kind == "outcome" else _moment(head, now)
+            # What has happened must be recorded, and what is to be kept is kept, whatever the clock says.
+            at_all_times = kind in ("outcome", "hold")
+            moment = max(now, head.last_time or now) if at_all_times else _moment(head, now)
             seq = head.frontier.size
             leaf = canonical({**fields, "seq": seq, "time": instant_text(moment), "kind": kind})
             own = leaf_hash(leaf)
