@@ -83,7 +83,10 @@ def with_manifest(catalog: Catalog, manifest: Manifest) -> Catalog:
 def _with_triggers(table: Table, manifest: Manifest) -> Table:
     if table.triggers_known or table.name not in manifest.tables:
         return table
-    return replace(table, triggers=manifest.triggers.get(table.name, ()), triggers_known=True)
+    told = {trigger.name: trigger for trigger in manifest.triggers.get(table.name, ())}
+    # Its reader may see names. One that came later stays what it is to him: something nobody can look into.
+    later = {trigger.name: trigger for trigger in table.triggers if trigger.name not in told}
+    return replace(table, triggers=(*told.values(), *later.values()), triggers_known=True)
 
 
 def _told(keys: Iterable[ForeignKey], known: Mapping[tuple[object, ...], ForeignKey]) -> tuple[ForeignKey, ...]:
