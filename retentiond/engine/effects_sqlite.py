@@ -54,9 +54,11 @@ def widenings(transaction: Transaction, share: Share, before: tuple[int, ...], o
         return []
     with errors_of(share.source):
         triggers = {row.name: _digest(row.sql) for row in transaction.fetch(share.source, _TRIGGERS)}
-        unknown = [one for one in _reached(transaction, share) if not _is_known(one, share, triggers)]
+        beside = _reached(transaction, share)
+        unknown = [one for one in beside if not _is_known(one, share, triggers)]
         catalog = read_inside(transaction.session.connection(share.source, writes=True), share.source)
-    if rows > 0 and not unknown and not undeclared_keys(catalog, share):
+    stirring = any(one.trigger for one in beside)
+    if rows > 0 and stirring and not unknown and not undeclared_keys(catalog, share):
         return []
     return [Widening(None, "changed", rows), *(_named(one) for one in unknown)]
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 import sqlalchemy as sa
 
-from tests.database.stage import AT, LATELY, LONG_AGO, Stage, inserts
+from tests.database.stage import LATELY, LONG_AGO, Rival, Stage, inserts, played
 
 NewDatabase = Callable[[str], str]
 Engine = Literal["sqlite", "postgresql", "mariadb"]
@@ -33,8 +33,10 @@ THEN = {"delete": "delete", "mask": "{pseudonymise: {email: token}}"}
 
 TABLES = (
     "CREATE TABLE customer (id INTEGER PRIMARY KEY, email VARCHAR(80) UNIQUE, seen INTEGER, left_at TIMESTAMP NULL)",
-    "CREATE TABLE contract (id INTEGER PRIMARY KEY, customer_id INTEGER, note VARCHAR(80),"
-    " FOREIGN KEY (customer_id) REFERENCES customer (id))",
+    (
+        "CREATE TABLE contract (id INTEGER PRIMARY KEY, customer_id INTEGER, note VARCHAR(80),"
+        " FOREIGN KEY (customer_id) REFERENCES customer (id))"
+    ),
     "CREATE TABLE log (note VARCHAR(80))",
 )
 OTHER = "CREATE TABLE other (id INTEGER PRIMARY KEY, customer_id INTEGER, email VARCHAR(80){0})"
@@ -68,8 +70,10 @@ def trigger(
         return [f"CREATE TRIGGER {name} {timing} {event} ON {table} FOR EACH {each} BEGIN {body}; END"]
     returned = "NULL" if timing == "AFTER" else "OLD" if event == "DELETE" else "NEW"
     return [
-        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS"
-        f" $$ BEGIN {body}; RETURN {returned}; END $$",
+        (
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS"
+            f" $$ BEGIN {body}; RETURN {returned}; END $$"
+        ),
         f"CREATE TRIGGER {name} {timing} {event} ON {table} FOR EACH {each} EXECUTE FUNCTION {name}()",
     ]
 
@@ -102,12 +106,13 @@ def deferred(engine: str) -> list[str]:
     function = trigger(engine, "customer", "DELETE", "DELETE FROM other WHERE customer_id = OLD.id")[0]
     return [
         function,
-        "CREATE CONSTRAINT TRIGGER meddles AFTER DELETE ON customer DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
-        " EXECUTE FUNCTION meddles()",
+        (
+            "CREATE CONSTRAINT TRIGGER meddles AFTER DELETE ON customer DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
+            " EXECUTE FUNCTION meddles()"
+        ),
     ]
 
 
-FK = {"sqlite": "foreign key other(", "postgresql": "foreign key other_fk", "mariadb": "foreign key other_fk"}
 CASES = {
     "a cascade over three levels": Case("delete", ENGINES, cascading("CASCADE"), ["crm.other", "ON DELETE CASCADE"]),
     "a key that is emptied": Case("delete", ENGINES, cascading("SET NULL"), ["crm.other", "ON DELETE SET NULL"]),
@@ -158,7 +163,8 @@ CASES = {
             engine,
             "customer",
             "UPDATE",
-            "UPDATE customer SET email = OLD.email WHERE id = OLD.id AND email LIKE 'anon%' AND OLD.email LIKE 'secret%'",
+            "UPDATE customer SET email = OLD.email"
+            " WHERE id = OLD.id AND email LIKE 'anon%' AND OLD.email LIKE 'secret%'",
         ),
         ["crm.customer", "trigger meddles"],
     ),
@@ -208,12 +214,10 @@ CASES = {
 }
 
 
-def played() -> list[Any]:
-    return [
-        pytest.param(engine, name, id=f"{name}-{engine}", marks=[] if engine == "sqlite" else [getattr(pytest.mark, engine)])
-        for name, case in CASES.items()
-        for engine in case.engines
-    ]
+def on(engine: str, *values: str) -> Any:
+    """The parameters of a test, with the engine's mark."""
+    marks = [] if engine == "sqlite" else [getattr(pytest.mark, engine)]
+    return pytest.param(engine, *values, id="-".join((*values, engine)), marks=marks)
 
 
 def policy(action: str) -> str:
@@ -222,13 +226,13 @@ def policy(action: str) -> str:
 
 @contextmanager
 def staged(
-    new_database: NewDatabase, folder: Path, engine: str, action: str, *, text: str | None = None
+    new_database: NewDatabase, folder: Path, engine: str, action: str, *, chunk_rows: int = 1000
 ) -> Iterator[Stage]:
     """A world with a policy that was compiled against it, its fence there."""
-    with Stage(folder, {"crm": new_database(engine)}, text or policy(action)) as stage:
+    with Stage(folder, {"crm": new_database(engine)}, policy(action), chunk_rows) as stage:
         stage.administer(*world(engine))
         assert stage.jobs
-        assert stage.custody
+        assert stage.custody is not None
         yield stage
 
 
@@ -243,7 +247,9 @@ def everything(stage: Stage) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize(("engine", "name"), played())
+@pytest.mark.parametrize(
+    ("engine", "name"), [on(engine, name) for name, case in CASES.items() for engine in case.engines]
+)
 def test_what_the_schema_does_beyond_the_plan_is_rolled_back_and_named(
     engine: str, name: str, new_database: NewDatabase, tmp_path: Path
 ) -> None:
@@ -261,13 +267,95 @@ def test_what_the_schema_does_beyond_the_plan_is_rolled_back_and_named(
         assert SECRET not in report.failed.message
 
 
-@pytest.mark.parametrize("action", ["delete", "mask"])
+@pytest.mark.parametrize(("engine", "action"), [on(engine, action) for engine in ENGINES for action in THEN])
 def test_nothing_is_the_matter_where_nothing_was_added(
-    action: str, engine_url: str, new_database: NewDatabase, tmp_path: Path
+    engine: str, action: str, new_database: NewDatabase, tmp_path: Path
 ) -> None:
-    engine = {"mysql": "mariadb"}.get(sa.make_url(engine_url).get_backend_name(), sa.make_url(engine_url).get_backend_name())
-    with staged(new_database, tmp_path, engine, action) as stage:
+    with staged(new_database, tmp_path, engine, action, chunk_rows=2) as stage:
         (report,) = stage.run()
-        assert report.failed is None
-        assert report.done == 5
-        assert AT
+        assert (report.failed, report.done) == (None, 5)
+        assert len(everything(stage)["customer"]) == {"delete": 2, "mask": 7}[action]
+
+
+@pytest.mark.parametrize("engine", [on("postgresql"), on("mariadb")])
+def test_what_other_sessions_change_meanwhile_is_theirs(
+    engine: str, new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with staged(new_database, tmp_path, engine, "delete") as stage:
+        rival = Rival(stage.urls["crm"], "DELETE FROM third", "INSERT INTO log VALUES ('x')")
+        (report,) = played(stage, monkeypatch, "locked", rival)
+        assert (report.done, rival.took_effect) == (5, True)
+
+
+COUNTS = "UPDATE customer SET seen = seen + 1 WHERE id = OLD.customer_id"
+
+
+@pytest.mark.parametrize("engine", [on(engine) for engine in ENGINES])
+def test_a_trigger_that_the_plan_knows_may_count(engine: str, new_database: NewDatabase, tmp_path: Path) -> None:
+    with Stage(tmp_path, {"crm": new_database(engine)}, policy("delete"), chunk_rows=2) as stage:
+        stage.administer(*world(engine), *trigger(engine, "contract", "DELETE", COUNTS, name="counts"))
+        assert stage.jobs[0].cascade[0].stirs[0].tables[0].endswith("customer")
+        (report,) = stage.run()
+        assert (report.failed, report.done) == (None, 5)
+
+
+@pytest.mark.parametrize("engine", [on(engine) for engine in ("sqlite", "mariadb")])
+@pytest.mark.parametrize("change", ["another one", "another text"])
+def test_beside_a_trigger_that_the_plan_knows_another_one_does_not_hide(
+    engine: str, change: str, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    with Stage(tmp_path, {"crm": new_database(engine)}, policy("delete")) as stage:
+        stage.administer(*world(engine), *trigger(engine, "contract", "DELETE", COUNTS, name="counts"))
+        assert stage.jobs
+        if change == "another one":
+            stage.administer(*trigger(engine, "contract", "DELETE", "UPDATE third SET other_id = 51", name="hides"))
+        else:
+            stage.administer(
+                "DROP TRIGGER counts",
+                *trigger(engine, "contract", "DELETE", "UPDATE customer SET seen = 0", name="counts"),
+            )
+        before = everything(stage)
+        (report,) = stage.run()
+        assert everything(stage) == before
+        assert report.failed is not None
+        assert report.failed.code == "effect-mismatch"
+
+
+@pytest.mark.parametrize("engine", [on(engine) for engine in ("sqlite", "postgresql")])
+def test_a_trigger_that_notes_the_last_change_of_a_masked_row(
+    engine: str, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    notes = "UPDATE customer SET seen = 1 WHERE id = OLD.id AND seen = 0"
+    with Stage(tmp_path, {"crm": new_database(engine)}, policy("mask"), chunk_rows=2) as stage:
+        stage.administer(*world(engine), *trigger(engine, "customer", "UPDATE", notes))
+        (report,) = stage.run()
+        assert (report.failed, report.done) == (None, 5)
+        assert stage.ids("customer WHERE seen = 1") == {1, 2, 3, 4, 5}
+
+
+CIRCLE = """\
+version: 1
+name: crm
+title: CRM
+timezone: UTC
+records:
+  customer: {source: crm, table: customer, cascade: [contract, customer]}
+  contract: {source: crm, table: contract, belongs_to: {customer: customer_id}}
+rules:
+  - {name: old, clause: '1', record: customer, keep: 1 year after left_at, then: delete}
+"""
+
+
+@pytest.mark.parametrize("engine", [on(engine) for engine in ENGINES])
+def test_a_circle_is_emptied_and_counted(engine: str, new_database: NewDatabase, tmp_path: Path) -> None:
+    table = (
+        "CREATE TABLE customer (id INTEGER PRIMARY KEY, friend INTEGER, left_at TIMESTAMP NULL,"
+        " FOREIGN KEY (friend) REFERENCES customer (id) ON DELETE SET NULL)"
+    )
+    with Stage(tmp_path, {"crm": new_database(engine)}, CIRCLE) as stage:
+        rows = [{"id": n, "friend": None, "left_at": LONG_AGO} for n in range(1, 7)]
+        stage.administer(table, TABLES[1], *inserts("customer", rows))
+        for number, friend in ((1, 2), (2, 3), (3, 1), (4, 4), (5, 4)):
+            stage.administer(f"UPDATE customer SET friend = {friend} WHERE id = {number}")
+        (report,) = stage.run()
+        assert (report.failed, report.done) == (None, 6)
