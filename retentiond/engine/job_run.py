@@ -64,6 +64,7 @@ class JobRun:
         self._job, self._sources, self._at = job, sources, at.astimezone(UTC).replace(microsecond=0)
         self._custody, self._progress, self._apply = custody, progress, apply
         self._verdict = Verdict()
+        self._told = False  # nothing goes, and every class was counted row by row
         self._tally: Tally | None = None
         self._done = 0
         self._cascade: dict[str, int] = {}
@@ -121,9 +122,10 @@ class JobRun:
                 assert self._tally is not None
                 self._tally.due = min(self._tally.due, len(self._returned))
             self._weigh(custody.warden)
-            if self._acts and not self._verdict.stops:
+            if self._acts and not self._verdict.stops and not self._told:
                 try:
-                    self._walk(session, protocol)
+                    # What falls due only now was approved by nobody: without the protocol it is counted.
+                    self._walk(session, protocol if self._verdict.goes else None)
                 finally:
                     self._add_cascade(protocol.partial)
 
@@ -153,7 +155,8 @@ class JobRun:
                 exact = JobRun(self._job, self._sources, self._at, None, self._progress, apply=False)
                 tally = exact.counted(looking)
         self._verdict = warden.check_counts(self._job, tally, self._run_id)
-        if self._verdict.stops:
+        if not self._verdict.goes:
+            self._told = tally is not self._tally
             self._tally = tally
 
     @property
@@ -331,6 +334,8 @@ class JobRun:
         outcome: state.FinalOutcome = "failed" if failed else "done"
         self._record.runs.finish(self._run_id, outcome, now=utc_now(), counts=counts, failed=failed)
         assert self._custody is not None
+        if report.guard == "clock":
+            return  # nothing is written under a time that is wrong
         with suppress(RefusedError, TransientError):  # the job was told of it, and the next run signs
             self._custody.refuse_restored()
             self._custody.checkpoint()
