@@ -68,5 +68,5 @@ class Approver:
         if given.in_force and "clock" in given.wanted.caps:
             self.store.control.accept_clock(reading(now), now=now, by=self.person)
         if given.in_force and "identity" in given.wanted.caps:
-            self.warden.pin(offered.job, session, anew=True)
+            self.warden.pin_anew(offered.job, session, self.person)
         return given

@@ -39,6 +39,7 @@ from retentiond.state.approvals import Approval, Wanted
 from retentiond.state.keys import KeyRing
 from retentiond.state.pins import Pin
 from retentiond.state.store import Store
+from retentiond.state.values import Person
 
 # A schema that was read longer ago than this is read again before a job begins.
 _FRESH_SECONDS = 30.0
@@ -56,6 +57,11 @@ class Verdict:
     approval: str = "not needed"
     stops: bool = False
     most: int | None = None
+
+    @property
+    def goes(self) -> bool:
+        """True where rows may go: nothing stops them, and somebody approved."""
+        return not self.stops and self.approval == "given"
 
 
 class Warden:
@@ -176,12 +182,20 @@ class Warden:
         caps = self.judge(job, tally).exceeded
         return Wanted(job.name, job.digest, self._fingerprints(job), tally.due, caps)
 
-    def pin(self, job: Job, session: Session, *, anew: bool = False) -> None:
-        """Remembers what the job's sources are: those met for the first time, or with `anew` all."""
+    def pin(self, job: Job, session: Session) -> None:
+        """Remembers what those of the job's sources are that are met for the first time."""
         for source in rests_on(job):
-            pin = self._found(source, session)
-            if pin is not None and (anew or self._store.pins.of(source) is None):
-                self._store.pins.pin(pin, now=self._now(), by=this_person())
+            if self._store.pins.of(source) is None and (found := self._found(source, session)):
+                self._store.pins.pin(found, now=self._now(), by=this_person())
+
+    def pin_anew(self, job: Job, session: Session, by: Person) -> None:
+        """Takes the job's sources for what they are now; one that has no identity yet is met at the next run."""
+        for source in rests_on(job):
+            found, known = self._found(source, session), self._store.pins.of(source)
+            if found is not None and found != known:
+                self._store.pins.pin(found, now=self._now(), by=by)
+            elif found is None and known is not None:
+                self._store.pins.forget(source, now=self._now(), by=by)
 
     def _stop(self, job: Job) -> Iterator[Objection]:
         stop = self._store.stops.covering(f"{job.policy}/{job.rule}")

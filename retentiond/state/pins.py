@@ -42,11 +42,22 @@ class Pins:
 
     def pin(self, pin: Pin, *, now: datetime, by: Person) -> None:
         """From now on the source is this. In the ledger stands that it was pinned, and no address."""
-        if not self._writable:
-            raise UsageError("the state store was opened for reading only", code="state-read-only")
+        self._must_write()
         with store_errors("pinning a source"), self._writer.begin() as connection:
             known = connection.execute(delete(schema.pins).where(_P.source == pin.source)).rowcount
             values = {"source": pin.source, "identity": pin.identity, "address": pin.address, "pinned_at": now}
             connection.execute(insert(schema.pins).values(values))
             leaf = {"event": "pinned", "anew": bool(known), "source": pin.source, "by": by.name}
             self._ledger.append(connection, "approval", now, leaf | {"login_uid": by.login_uid})
+
+    def forget(self, source: str, *, now: datetime, by: Person) -> None:
+        """Lets the source be met for the first time again."""
+        self._must_write()
+        with store_errors("forgetting a source"), self._writer.begin() as connection:
+            if connection.execute(delete(schema.pins).where(_P.source == source)).rowcount:
+                leaf = {"event": "unpinned", "source": source, "by": by.name, "login_uid": by.login_uid}
+                self._ledger.append(connection, "approval", now, leaf)
+
+    def _must_write(self) -> None:
+        if not self._writable:
+            raise UsageError("the state store was opened for reading only", code="state-read-only")
