@@ -7,8 +7,9 @@ are shipped; both as the same flags, combined by the same rule.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from retentiond.compiler.clock_sql import decode
 from retentiond.compiler.key_sets import Key
@@ -55,11 +56,12 @@ def oldest_due(job: Job, due: Sequence[Candidate]) -> datetime | None:
 
 
 def due_days(job: Job, due: Sequence[Candidate]) -> dict[str, str]:
-    """The first and the last day (UTC) on which one of these due rows fell due; no more is told of single rows."""
+    """The first and the last day, in the time zone of the clock, on which one of these due rows fell due; no more is told."""
     first, last = min(_since(job, due, min), default=None), max(_since(job, due, max), default=None)
     if first is None or last is None:
         return {}
-    return {"first": first.astimezone(UTC).date().isoformat(), "last": last.astimezone(UTC).date().isoformat()}
+    zone = ZoneInfo(job.expiry.clocks[0].zone)
+    return {"first": first.astimezone(zone).date().isoformat(), "last": last.astimezone(zone).date().isoformat()}
 
 
 def _since(job: Job, due: Sequence[Candidate], outermost: Callable[..., Reading]) -> list[datetime]:
