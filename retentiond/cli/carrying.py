@@ -102,9 +102,9 @@ class Carrying:
             return self.carry(at, custody, apply=True)
 
     @contextmanager
-    def custody(self, consent: Consent) -> Iterator[Custody]:
-        """What a real run asks and leaves behind."""
-        with self.store() as store:
+    def custody(self, consent: Consent, *, outdated: bool = False) -> Iterator[Custody]:
+        """What a real run asks and leaves behind; `outdated` as `open_store` takes it."""
+        with self.store(outdated=outdated) as store:
             yield open_custody(self.workspace, self.sources, store, consent=consent, exposures=self.exposures)
 
     def carry(self, at: datetime, custody: Custody | None, *, apply: bool = False, estimate: bool = False) -> Outcome:
@@ -129,10 +129,10 @@ class Carrying:
         requests = () if apply and not self._rules else None
         return Outcome(at, not apply, tuple(reports), stopped, requests)
 
-    def store(self) -> Store:
+    def store(self, *, outdated: bool = False) -> Store:
         """The state store, opened to write."""
         settings = self._settings
-        return open_store(settings.state.connection_url(), create=True, keys=settings.ledger.keys)
+        return open_store(settings.state.connection_url(), create=True, keys=settings.ledger.keys, outdated=outdated)
 
     @contextmanager
     def _reading(self) -> Iterator[Custody | None]:

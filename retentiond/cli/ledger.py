@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retentiond.cli.certificate import certificate_command
+from retentiond.cli.continuing import continue_command
 from retentiond.cli.output import counted, write_document
 from retentiond.cli.program import CommandGroup, Options
 
@@ -27,6 +28,7 @@ def ledger_command() -> None:
 
 
 ledger_command.add_command(certificate_command)
+ledger_command.add_command(continue_command)
 
 
 @ledger_command.command("verify")
@@ -148,7 +150,7 @@ def _verify_export(options: Options, export: Path, public_key: Path | None, chec
 def _verify_store(options: Options, public_key: Path | None, checkpoint: Path | None) -> "Verified":
     from retentiond.errors import EvidenceError
     from retentiond.settings import load_settings
-    from retentiond.state.keys import KeyRing, read_verifiers, state_identity
+    from retentiond.state.keys import KeyRing, read_verifiers, state_identities
     from retentiond.state.ledger.signing import ROLLED_BACK, Copy
     from retentiond.state.store import open_store
 
@@ -156,7 +158,8 @@ def _verify_store(options: Options, public_key: Path | None, checkpoint: Path | 
     url, folder = settings.state.connection_url(), keys_folder(settings)
     with open_store(url, create=False) as store:
         known = KeyRing(folder, store.keys).verifiers() if public_key is None else read_verifiers(public_key)
-        identity = store.identity or state_identity(folder, Path(url.database or "").name)
+        kept = state_identities(folder, Path(url.database or "").name)
+        identity = kept[-1] if kept else store.identity
         copy = None if checkpoint is None else _note(checkpoint)
         if copy is None and identity and settings.ledger.checkpoint_copy:
             copy = Copy(settings.ledger.checkpoint_copy, identity).read()

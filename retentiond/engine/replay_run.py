@@ -6,13 +6,13 @@ from datetime import datetime
 
 from retentiond.catalog.faults import errors_of
 from retentiond.compiler.plan import Job
-from retentiond.engine import fence
 from retentiond.engine.custody import Custody
 from retentiond.engine.job_run import JobRun
 from retentiond.engine.prepare import has_fence, make_sqlite_fence
 from retentiond.engine.replay import CameBack, what_came_back
 from retentiond.engine.report import JobReport
 from retentiond.engine.session import Session
+from retentiond.engine.standing import behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ def replays(jobs: Sequence[Job], source: str, custody: Custody) -> Iterator[Repl
     for job in jobs:
         if source not in job.sources:
             continue
-        behind = dict(_behind(job, custody))
-        if source not in behind:
+        where = dict(behind(job, custody))
+        if source not in where:
             continue
         with Session(custody.sources, apply=False) as session:
             found = tuple(
-                what_came_back(job, one, custody.store, custody.keys, session, seq) for one, seq in behind.items()
+                what_came_back(job, one, custody.store, custody.keys, session, seq) for one, seq in where.items()
             )
         yield Replay(job, found)
 
@@ -68,23 +68,3 @@ def unknown_jobs(jobs: Sequence[Job], source: str, custody: Custody) -> list[str
     """Jobs that destroyed something in the source and are in no policy any more: nobody can destroy it again."""
     known = {job.name for job in jobs}
     return [name for name in custody.store.intents.known_of_source(source) if name not in known]
-
-
-def _behind(job: Job, custody: Custody) -> Iterator[tuple[str, int]]:
-    """The sources whose fence is behind the ledger, and where it stands there."""
-    key = fence.fence_key(custody.state_id, job.name)
-    for source, known in custody.store.intents.known(job.name).items():
-        if source in job.sources and custody.sources.fenced(source):
-            seq = _standing(source, key, custody)
-            if seq < known:
-                yield source, seq
-
-
-def _standing(source: str, key: str, custody: Custody) -> int:
-    """Where the fence stands; 0 where the back-up was made before there was one."""
-    dialect = custody.sources.dialect(source)
-    with errors_of(source), custody.sources.reading(source).connect() as connection, connection.begin():
-        if not has_fence(connection, dialect):
-            return 0
-    found = fence.standing(custody.sources, source, dialect, key)
-    return 0 if found is None else found.seq

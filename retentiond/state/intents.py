@@ -255,6 +255,15 @@ class Intents:
         with store_errors("noting a fence"), self._writer.begin() as connection:
             self.tell(connection, job, steps)
 
+    def give_up(self, connection: Connection, now: datetime) -> None:
+        """Ends every open intent in the caller's transaction as one of which nobody will ever know more."""
+        for row in connection.execute(select(schema.intents).where(_I.outcome.is_(None))).all():
+            intent = _intent(row)
+            nothing = Ending("unresolved", intent.planned.effect.only((), ""), "recovered", intent.planned.fences)
+            self._ledger.append(connection, "outcome", now, _outcome(intent, nothing))
+            settled = {"outcome": nothing.status, "settled_at": now, "probe": None}
+            connection.execute(update(schema.intents).where(_I.batch == intent.planned.batch).values(settled))
+
     def open_of(self, job: str) -> Intent | None:
         """The job's open intent, or None."""
         found = self._where((_I.job == job) & _I.outcome.is_(None))

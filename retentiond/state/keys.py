@@ -245,13 +245,13 @@ def read_verifiers(file: Path) -> tuple[VerifierKey, ...]:
     return found
 
 
-def state_identity(folder: Path, name: str) -> str | None:
-    """The id that the state store of that file name has had since it was first made; None where there was none."""
+def state_identities(folder: Path, name: str) -> tuple[str, ...]:
+    """The ids that the state store of that file name has had, the one it has now last; none where it never was."""
     file = folder / f"{name}.identity"
     try:
-        return str(UUID(file.read_text(encoding="ascii").strip()))
+        return tuple(str(UUID(line)) for line in file.read_text(encoding="ascii").split())
     except FileNotFoundError:
-        return None
+        return ()
     except (OSError, ValueError):
         raise RefusedError(
             f"{file}, which tells the state store from others, cannot be read", hint="restore it", code="key"
@@ -261,6 +261,13 @@ def state_identity(folder: Path, name: str) -> str | None:
 def keep_identity(folder: Path, name: str, state_id: str) -> None:
     """Write down the id of a state store beside the keys, so that it has the same if it is lost and made anew."""
     put_new(folder / f"{name}.identity", f"{state_id}\n".encode())
+
+
+def add_identity(folder: Path, name: str, state_id: str) -> None:
+    """Write down the id that a state store has from now on, behind those that it had."""
+    known = state_identities(folder, name)
+    if state_id not in known:
+        replace(folder / f"{name}.identity", "".join(f"{one}\n" for one in (*known, state_id)).encode())
 
 
 def _another(file: Path) -> RefusedError:

@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +17,7 @@ from retentiond.state.control import Control
 from retentiond.state.faults import store_errors
 from retentiond.state.holds import Holds
 from retentiond.state.intents import Intents
-from retentiond.state.keys import keep_identity, state_identity
+from retentiond.state.keys import keep_identity, state_identities
 from retentiond.state.ledger.known_keys import KnownKeys
 from retentiond.state.ledger.ledger import Ledger
 from retentiond.state.locks import Gate
@@ -37,10 +38,14 @@ from retentiond.state.stops import Stops
 
 
 class Store:
-    """An open state store. `exists` is False where nothing has run yet and nothing was made."""
+    """
+    An open state store. `exists` is False where nothing has run yet and nothing was made; `outdated` is True for one of
+    before the last `ledger continue`.
+    """
 
     def __init__(self, engine: Engine, *, exists: bool, writable: bool, locks_folder: Path | None = None) -> None:
         self._engine = engine
+        self.outdated = False
         self._locks_folder = locks_folder
         self.exists = exists
         self.runs = Runs(engine, writable=writable)
@@ -66,6 +71,10 @@ class Store:
         """The gate between who commits and who takes a permission back."""
         return Gate(self.locks_folder)
 
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A transaction that writes to several parts at once."""
+        return self._engine.execution_options(**{WRITES: True}).begin()
+
     @property
     def identity(self) -> str | None:
         """The id this store got when it was made; None where it does not exist."""
@@ -85,13 +94,14 @@ class Store:
         self.close()
 
 
-def open_store(url: URL | str, *, create: bool, keys: Path | None = None) -> Store:
+def open_store(url: URL | str, *, create: bool, keys: Path | None = None, outdated: bool = False) -> Store:
     """
     The store at that URL, with the schema this program knows.
 
     With `create` it is made or upgraded, under a lock; without, it is only read, and where there is none the answer is
     an empty store that makes nothing. `keys` is the folder of the keys (else `keys` beside the file): it holds the id
-    of the store as well, so that one which is made anew has the same, and what it forgot is noticed.
+    of the store as well, so that one which is made anew has the same, and what it forgot is noticed. With `outdated`
+    one of before the last `ledger continue` may be opened.
 
     Raises:
         RefusedError: where the keys belong to another state store.
@@ -104,10 +114,12 @@ def open_store(url: URL | str, *, create: bool, keys: Path | None = None) -> Sto
             code="state-unsupported",
         )
     file = Path(url.database or "")
-    return _open_to_write(url, file, keys or file.parent / "keys") if create else _open_to_read(file)
+    if not create:
+        return _open_to_read(file)
+    return _open_to_write(url, file, keys or file.parent / "keys", outdated=outdated)
 
 
-def _open_to_write(url: URL, file: Path, keys: Path) -> Store:
+def _open_to_write(url: URL, file: Path, keys: Path, *, outdated: bool) -> Store:
     make_private(file)
     check_access(file, os.R_OK | os.W_OK)
     engine = writing_engine(url)
@@ -117,34 +129,45 @@ def _open_to_write(url: URL, file: Path, keys: Path) -> Store:
             folder_lock(file.parent),
             engine.execution_options(**{WRITES: True}).begin() as connection,
         ):
-            _bring_up(connection, keys, file.name)
+            is_outdated = _bring_up(connection, keys, file.name)
+            if is_outdated and not outdated:
+                raise RefusedError(
+                    "the state store was restored from a back-up of before `retentiond ledger continue`",
+                    hint="put a later one back, or go on from this one by the same command",
+                    code="state-restored",
+                )
     except BaseException:
         engine.dispose()
         raise
     locks_folder = file.with_name(f"{file.name}.locks")
     locks_folder.mkdir(mode=0o700, exist_ok=True)
-    return Store(engine, exists=True, writable=True, locks_folder=locks_folder)
+    store = Store(engine, exists=True, writable=True, locks_folder=locks_folder)
+    store.outdated = is_outdated
+    return store
 
 
-def _bring_up(connection: Connection, keys: Path, name: str) -> None:
-    """Upgrade where needed and give a new store its identity, all in one transaction."""
+def _bring_up(connection: Connection, keys: Path, name: str) -> bool:
+    """
+    Upgrade where needed and give a new store its identity, all in one transaction; True where it has had another one
+    since.
+    """
     found = revision(connection)
     refuse_newer(found)
     if found != HEAD:
         upgrade(connection)
     own = connection.execute(select(tables.identity.c.state_id)).scalar_one_or_none()
-    kept = state_identity(keys, name)
-    if kept is None:
+    if not state_identities(keys, name):
         keep_identity(keys, name, own or str(uuid.uuid4()))
-        kept = state_identity(keys, name)
+    known = state_identities(keys, name)
     if own is None:
-        connection.execute(insert(tables.identity).values(id=1, state_id=kept))
-    elif own != kept:
+        connection.execute(insert(tables.identity).values(id=1, state_id=known[-1]))
+    elif own not in known:
         raise RefusedError(
             f"the keys in {keys} belong to another state store",
             hint="put the right state store back, or name a folder for its keys under [ledger]",
             code="state-identity",
         )
+    return own is not None and own != known[-1]
 
 
 def _open_to_read(file: Path) -> Store:
