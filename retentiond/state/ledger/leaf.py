@@ -14,6 +14,9 @@ import rfc8785
 KINDS = frozenset(("intent", "outcome", "hold", "approval", "request", "stop", "restore", "key", "prune"))
 CHECKPOINT = "checkpoint"  # the kind of an export's last line, which is no leaf
 
+_LARGEST = 2**53 - 1
+_LONGEST = 17  # characters of a number, with its sign
+
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{6})?Z", re.ASCII)
 
 
@@ -35,9 +38,10 @@ def parse(line: bytes) -> dict[str, Any]:
         ValueError: where they are no JSON object, or another way of writing one than `canonical` has.
     """
     try:
-        read: Any = json.loads(line.decode("utf-8"), parse_float=_refuse, parse_constant=_refuse)
+        read: Any = _DECODER.decode(line.decode("utf-8"))
         entry: dict[str, Any] = read if isinstance(read, dict) else {}
-        written = canonical(entry)
+        # Where every character is ASCII, those of names above all, both writers agree, and one is 20 times faster.
+        written = _ENCODER.encode(entry).encode() if line.isascii() else canonical(entry)
     except (ValueError, RecursionError):
         raise ValueError("no JSON that a leaf may be") from None
     if written != line:
@@ -83,3 +87,14 @@ def _plain(value: Any) -> Any:
 
 def _refuse(_: str) -> NoReturn:
     raise ValueError("a leaf holds no fraction")
+
+
+def _whole(text: str) -> int:
+    number = int(text) if len(text) <= _LONGEST else _LARGEST + 1
+    if abs(number) > _LARGEST:
+        raise ValueError("a number that not every reader of JSON can hold")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse, parse_int=_whole)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))

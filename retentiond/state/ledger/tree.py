@@ -42,15 +42,10 @@ class Frontier:
 
     def extend(self, new: Iterable[bytes]) -> "Frontier":
         """The frontier with these leaves' hashes behind its own."""
-        size, hashes = self.size, list(self.hashes)
+        growth = Growth(self)
         for one in new:
-            right, rest = one, size
-            while rest & 1:
-                right = node_hash(hashes.pop(), right)
-                rest >>= 1
-            hashes.append(right)
-            size += 1
-        return Frontier(size, tuple(hashes))
+            growth.add(one)
+        return growth.frontier()
 
     def root(self) -> bytes:
         """The root of the tree."""
@@ -69,6 +64,27 @@ class Frontier:
     def from_bytes(cls, size: int, data: bytes) -> "Frontier":
         """The frontier of that size that `to_bytes` wrote."""
         return cls(size, tuple(data[start : start + HASH_BYTES] for start in range(0, len(data), HASH_BYTES)))
+
+
+class Growth:
+    """A frontier that takes one leaf after the other without being made anew each time."""
+
+    def __init__(self, start: Frontier | None = None) -> None:
+        self.size = start.size if start else 0
+        self._hashes = list(start.hashes) if start else []
+
+    def add(self, new: bytes) -> None:
+        """Append a leaf, of which this is the hash."""
+        rest = self.size
+        while rest & 1:
+            new = node_hash(self._hashes.pop(), new)
+            rest >>= 1
+        self._hashes.append(new)
+        self.size += 1
+
+    def frontier(self) -> Frontier:
+        """What it has become."""
+        return Frontier(self.size, tuple(self._hashes))
 
 
 def root_of(hashes: Sequence[bytes]) -> bytes:

@@ -18,7 +18,7 @@ from retentiond.state.ledger.leaf import CHECKPOINT, canonical, parse
 from retentiond.state.ledger.note import NoteError, VerifierKey
 from retentiond.state.ledger.signing import ROLLED_BACK
 from retentiond.state.ledger.token_list import TokenList
-from retentiond.state.ledger.tree import Frontier, leaf_hash
+from retentiond.state.ledger.tree import Frontier, Growth, leaf_hash
 
 DAMAGED = "ledger-damaged"
 SIGNATURE = "ledger-signature"
@@ -65,13 +65,17 @@ def verify_export(lines: Iterable[bytes], known: Sequence[VerifierKey], copy: st
         EvidenceError: otherwise; the message names the first entry that is wrong, as far as can be told.
     """
     mark = None if copy is None else _opened(copy, known, "the checkpoint to compare with", every=False)[0]
-    tree, books = Frontier(), Books()
+    growth, books = Growth(), Books()
     last: bytes | None = None
+    if mark is not None and mark.size == 0:
+        _compare(growth, mark)
     for line in lines:
         if last is not None:
-            tree = tree.append(_entry(books, last))
-            _compare(tree, mark)
+            growth.add(_entry(books, last))
+            if mark is not None and mark.size == growth.size:
+                _compare(growth, mark)
         last = line
+    tree = growth.frontier()
     note = _last_line(last, books.size)
     signed, signed_by = _opened(note, known, "the checkpoint at the end", every=True)
     if mark is not None and mark.origin != signed.origin:
@@ -109,14 +113,15 @@ class _StoreCheck:
 
     def verify(self) -> Verified:
         marks, newest, signed_by = self._marks()
-        tree, before = Frontier(), 0
+        growth, before = Growth(), 0
         query = select(_L.seq, _raw(_L.leaf), _raw(_L.hash)).order_by(_L.seq).execution_options(yield_per=_AT_ONCE)
         for row in self._connection.execute(query):
-            tree = tree.append(self._leaf(*row))
-            if tree.size in marks:
-                if tree.root() != marks[tree.size].root:
-                    raise _other_tree(before, tree.size)
-                before = tree.size
+            growth.add(self._leaf(*row))
+            if growth.size in marks:
+                if growth.frontier().root() != marks[growth.size].root:
+                    raise _other_tree(before, growth.size)
+                before = growth.size
+        tree = growth.frontier()
         self._look_up_tokens()
         self._check_head(tree)
         beyond = [mark for mark in marks.values() if mark.size > tree.size]
@@ -276,8 +281,8 @@ def _opened(
         raise EvidenceError(f"{what} does not verify: {error}", code=SIGNATURE) from None
 
 
-def _compare(tree: Frontier, mark: Checkpoint | None) -> None:
-    if mark is not None and tree.size == mark.size and tree.root() != mark.root:
+def _compare(growth: Growth, mark: Checkpoint) -> None:
+    if growth.frontier().root() != mark.root:
         raise EvidenceError(
             f"the ledger is another than the one that was signed when it had {mark.size} entries", code=ROLLED_BACK
         )

@@ -46,6 +46,18 @@ def test_what_was_written_is_read(entry: dict[str, Any]) -> None:
     assert parse(canonical(entry)) == entry
 
 
+@given(entries)
+def test_one_that_is_all_ascii_is_read_by_the_same_rules(entry: dict[str, Any]) -> None:
+    line = canonical(entry)
+    assert line.isascii() == all(ord(one) < 128 for one in line.decode())
+    plain = json.dumps(entry, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode()
+    if plain == line:
+        assert parse(plain) == entry
+    else:
+        with pytest.raises(ValueError, match="canonical"):
+            parse(plain)
+
+
 @given(entries, st.randoms(use_true_random=False))
 def test_the_order_of_names_does_not_matter(entry: dict[str, Any], random: Any) -> None:
     names = list(entry)
@@ -82,7 +94,10 @@ def test_there_is_no_other_way_to_write_it(entry: dict[str, Any], form: dict[str
         b'{"a":01}',
         b'{"a":NaN}',
         b'{"a":Infinity}',
+        b'{"a":9007199254740992}',
         b'{"a":9007199254740993}',
+        b'{"a":-9007199254740992}',
+        b'{"\xc3\xa9":9007199254740992}',
         b'{"a":"\\u0041"}',
         b'{"a":"\\/"}',
         b'{"a":"\xff"}',
