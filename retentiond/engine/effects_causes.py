@@ -5,11 +5,13 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from retentiond.catalog.model import Catalog, ForeignKey, Table
-from retentiond.catalog.reflection import read_inside
-from retentiond.compiler.plan import Relation
+from retentiond.catalog.reflection import read_inside, reflect
+from retentiond.compiler.plan import Job
 from retentiond.compiler.triggers import acting, unseen, with_partitions
 from retentiond.engine.effects_values import Share, What, Widening
 from retentiond.engine.session import Transaction
+from retentiond.engine.sources import Sources
+from retentiond.errors import RetentiondError
 from retentiond.policy.wording import listed
 
 _SYSTEM = ("pg_catalog.", "information_schema.")
@@ -25,22 +27,32 @@ def schema_inside(transaction: Transaction, source: str) -> Catalog | None:
         return None
 
 
-def obstacle(transaction: Transaction, relation: Relation, event: str) -> str:
-    """What keeps rows of a table from being deleted or updated (`event`), as a hint; it may not be there any more."""
-    catalog = schema_inside(transaction, relation.source)
-    table = catalog.tables.get(relation.name) if catalog else None
-    if catalog is None or table is None:
+def obstacles(job: Job, sources: Sources) -> str:
+    """
+    What keeps rows from being deleted or masked by this job, as a hint. The schemas are read anew: it may have come
+    since, and may be gone again.
+    """
+    event = "UPDATE" if job.step.masking else "DELETE"
+    try:
+        catalogs = {source: reflect(sources.reading(source), source) for source in job.sources}
+    except RetentiondError:
         return "a trigger, rule or row-level security stands in the way"
-    found = [
-        f"the {trigger.kind} {trigger.name}"
-        for trigger in acting(list(with_partitions(catalog, table)), event)
-        if trigger.timing in ("BEFORE", "INSTEAD OF")
-    ]
-    if table.row_security:
-        found.append("row-level security")
+    found: dict[str, None] = {}
+    for relation in (step.relation for step in (*job.cascade, job.step)):
+        catalog = catalogs[relation.source]
+        if table := catalog.tables.get(relation.name):
+            found |= dict.fromkeys(_in_the_way(catalog, table, relation.label, event))
     if not found:
         return "no trigger, rule or row-level security is to be seen that stands in the way"
-    return f"{listed(found, 'or')} stands in the way"
+    return f"{listed(found)} stands in the way"
+
+
+def _in_the_way(catalog: Catalog, table: Table, label: str, event: str) -> Iterator[str]:
+    for trigger in acting(list(with_partitions(catalog, table)), event):
+        if trigger.timing in ("BEFORE", "INSTEAD OF"):
+            yield f"the {trigger.kind} {trigger.name} of {label}"
+    if table.row_security:
+        yield f"row-level security of {label}"
 
 
 def undeclared_keys(catalog: Catalog, share: Share) -> list[ForeignKey]:

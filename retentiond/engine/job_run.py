@@ -15,6 +15,7 @@ from retentiond.compiler.plan import Job
 from retentiond.engine.chunk import ChunkResult, Workshop, is_of_a_row, process
 from retentiond.engine.count import Tally, count, cutoffs, walks
 from retentiond.engine.custody import Custody, utc_now
+from retentiond.engine.effects_causes import obstacles
 from retentiond.engine.guards import Verdict, Warden
 from retentiond.engine.pages import pages
 from retentiond.engine.protocol import Protocol
@@ -227,11 +228,15 @@ class JobRun:
         """Leaves one row for another time; stops the job where too many were left."""
         self._aside += 1
         self._locked += is_locked(error)
-        self._failure = self._failure or Failure(error.code or "failed", str(error))
+        if self._failure is None:
+            vetoed = error.code == "count-mismatch"  # what did it is looked for once, not for every row
+            said = f"{error.message} ({obstacles(self._job, self._sources)})" if vetoed else str(error)
+            self._failure = Failure(error.code or "failed", said)
         if self._locked >= _MOST_LOCKED:
             raise TransientError(f"{self._aside} rows were set aside, then the job: {error}", code=error.code)
         if self._aside >= _MOST_FAILED and self._aside > self._done:
-            raise FailedError(f"{self._aside} rows were set aside, then the job: {error}", code=error.code)
+            why = self._failure.message if self._failure.code == error.code else str(error)
+            raise FailedError(f"{self._aside} rows were set aside, then the job: {why}", code=error.code)
 
     def _take(self, tally: Tally, result: ChunkResult) -> None:
         tally.due += result.due
