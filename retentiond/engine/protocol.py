@@ -35,6 +35,8 @@ from retentiond.state.intents import Effect, Ending, Evidence, FenceStep, Intent
 
 _LEAST_WAIT = 0.05  # seconds that a chunk may wait for the gate, however long it took
 _SETTLE_SECONDS = 10.0
+# Of a COMMIT: another session reads the SQLite file; a deferred constraint, a serialization or a deadlock.
+_REFUSALS = ("SQLITE_BUSY", "SQLITE_CONSTRAINT", "23", "40", "P0", "1205", "1213")
 REPLAYED = "replay:"
 """What stands before a batch that moved a fence above its numbers after a restore."""
 _MOST_JUMP = timedelta(seconds=60)
@@ -250,11 +252,15 @@ class Protocol:
             raise
 
     def _commit_and_record(self, transaction: Transaction, intent: Intent, attempt: Attempt, effect: Effect) -> None:
+        order = children_first(self._job)
         try:
-            gate.commit(transaction, children_first(self._job))
+            gate.commit(transaction, order)
         except BaseException as error:
+            committed = [source for source in order if source not in transaction.begun]
             transaction.rollback()
-            if self._settled(intent, error):
+            if _refused(error):
+                self._record_part(intent, attempt, committed)
+            elif self._settled(intent, error):
                 return
             raise
         reached("outcome.before")
@@ -266,6 +272,16 @@ class Protocol:
         self._tries = 0
         reached("outcome.after")
 
+    def _record_part(self, intent: Intent, attempt: Attempt, committed: Sequence[str]) -> None:
+        """Records that a source refused its commit, after those that were asked before it had committed."""
+        planned = intent.planned
+        part = planned.effect.only(committed, self._job.source)
+        stands = tuple(FenceStep(step.source, step.seq + (step.source in committed)) for step in attempt.fences)
+        evidence: Evidence = "probe" if planned.mode == "probe" else "fence"
+        status: Status = "destroyed" if part.tables else "aborted"
+        self._custody.store.intents.close(intent, Ending(status, part, evidence, stands), self._custody.now())
+        self._note_part(part)
+
     def _settled(self, intent: Intent, error: BaseException) -> bool:
         """True where the whole chunk was committed although its commit raised; the fence tells."""
         try:
@@ -276,9 +292,12 @@ class Protocol:
             raise
         if {label.partition(".")[0] for label in intent.planned.effect.tables} <= set(committed):
             return isinstance(error, Exception)
-        for label, rows in intent.planned.effect.only(committed, self._job.source).shown.items():
-            self.partial[label] = self.partial.get(label, 0) + rows
+        self._note_part(intent.planned.effect.only(committed, self._job.source))
         return False
+
+    def _note_part(self, part: Effect) -> None:
+        for label, rows in part.shown.items():
+            self.partial[label] = self.partial.get(label, 0) + rows
 
     def _still_allowed(self, attempt: Attempt) -> None:
         if self.epoch() != attempt.epoch:
@@ -332,6 +351,11 @@ class Protocol:
 
     def _relation(self, label: str) -> Relation:
         return next(step.relation for step in (self._job.step, *self._job.cascade) if step.relation.label == label)
+
+
+def _refused(error: BaseException) -> bool:
+    """True where the database said no to a commit; where it said nothing, or that its disk fails, nobody knows."""
+    return isinstance(error, RetentiondError) and error.code.startswith(_REFUSALS)
 
 
 def children_first(job: Job) -> list[str]:

@@ -239,9 +239,9 @@ def test_rows_that_row_level_security_hides_are_an_error(
 def test_a_job_stops_where_everything_fails(
     engine: str, new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retentiond.engine import run
+    from retentiond.engine import job_run
 
-    monkeypatch.setattr(run, "_MOST_FAILED", 12)
+    monkeypatch.setattr(job_run, "_MOST_FAILED", 12)
     with staged(new_database(engine), tmp_path, policy()) as stage:
         stage.administer(*trigger(engine, "customers", "DELETE", raising(engine), "OLD.id > 4"))
         (report,) = stage.run()

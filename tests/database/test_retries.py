@@ -259,9 +259,9 @@ def test_a_row_that_is_locked_for_long_is_set_aside_and_the_others_go(
 def test_a_table_that_is_locked_as_a_whole_stops_the_job_soon(
     engine: str, new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retentiond.engine import run
+    from retentiond.engine import job_run
 
-    monkeypatch.setattr(run, "_MOST_LOCKED", 2)
+    monkeypatch.setattr(job_run, "_MOST_LOCKED", 2)
     with staged(new_database(engine), tmp_path, chunk_rows=2) as stage:
         with another_session(stage.urls["crm"]).connect() as rival:
             rival.exec_driver_sql("SELECT id FROM customers FOR UPDATE")
