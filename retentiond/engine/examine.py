@@ -56,7 +56,7 @@ def oldest_due(job: Job, due: Sequence[Candidate]) -> datetime | None:
 
 
 def due_days(job: Job, due: Sequence[Candidate]) -> dict[str, str]:
-    """The first and the last day, in the time zone of the clock, on which one of these due rows fell due; no more is told."""
+    """The first and the last day, where the clock is, on which one of these due rows fell due; no more is told."""
     first, last = min(_since(job, due, min), default=None), max(_since(job, due, max), default=None)
     if first is None or last is None:
         return {}
