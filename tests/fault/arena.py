@@ -67,6 +67,8 @@ class Arena:
     chunk_seconds: float = 0.25
     reach: Mapping[str, str] = field(default_factory=dict)
     journal: Journal = field(default_factory=Journal)
+    contracts: dict[int, int] = field(default_factory=dict)  # to whom each of them belonged, as we made them
+    documents: dict[int, int] = field(default_factory=dict)
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _engines: dict[str, sa.Engine] = field(default_factory=dict)
 
@@ -162,6 +164,8 @@ class Arena:
         people = self.new_ids(customers)
         contracts = [(number, people[at // 2]) for at, number in enumerate(self.new_ids(2 * customers))]
         documents = [(number, contracts[at][0]) for at, number in enumerate(self.new_ids(2 * customers))]
+        self.contracts |= dict(contracts)
+        self.documents |= dict(documents)
         values = {
             "customers": {number: f"({number}, 'c')" for number in people},
             "contracts": {number: f"({number}, {parent}, '{LONG_AGO}')" for number, parent in contracts},
@@ -184,12 +188,6 @@ class Arena:
                 values = ", ".join(f"({number}, '{LATELY}', 'n')" for number in numbers)
                 connection.exec_driver_sql(f"INSERT INTO {table} VALUES {values}")
                 self.journal.tell([Entry("made live", table, frozenset(numbers))])
-
-    def contracts_of(self, customer: int) -> list[int]:
-        """The contracts of a customer that are there now."""
-        with self.company("crm") as connection:
-            found = connection.exec_driver_sql(f"SELECT id FROM contracts WHERE customer_id = {customer}")
-            return [int(row[0]) for row in found]
 
     def state_rows(self, query: str) -> list[tuple[object, ...]]:
         """What the state store holds, read without retentiond."""

@@ -33,18 +33,30 @@ def _without_predicate() -> None:
     """Rows are looked at and then deleted by their keys: no lock, no second look, no condition in the DELETE."""
     from retentiond.compiler.key_sets import in_keys
     from retentiond.compiler.tables import table_of
-    from retentiond.engine import change
+    from retentiond.engine import change, chunk
+    from retentiond.engine.steps import reached
+
+    def once(workshop: Any, keys: Any) -> Any:
+        protocol, started = workshop.protocol, time.monotonic()
+        with workshop.session.transaction() as looking:
+            decision = chunk._decide(workshop, looking, keys)
+        time.sleep(PAUSE)
+        epoch = protocol.epoch()
+        with workshop.session.transaction() as transaction:
+            attempt = protocol.begin(transaction, started, epoch)
+            reached("change.before")
+            return chunk._apply(workshop, transaction, decision, protocol, attempt)
 
     def delete(step: Any, at: Any, keys: Any, known: Any) -> sa.Delete:
         table: Any = table_of(step.relation)
-        time.sleep(PAUSE)
         return sa.delete(table).where(in_keys([table.c[name] for name in step.relation.key], keys))
 
     def nothing(*_: Any) -> None:
         pass
 
-    for name in ("lock", "look_again", "look_abroad"):
+    for name in ("look_again", "look_abroad"):
         _replace(change, name, nothing)
+    _replace(chunk, "_once", once)
     _replace(change, "delete_statement", delete)
 
 

@@ -34,6 +34,7 @@ def start(arena: Arena, nursery: Nursery, *faults: Fault, build: Build = "", rul
 
 def finish(arena: Arena, nursery: Nursery, after: Victim) -> Victim:
     """The next run: it starts at once, settles what the one before left open, does the rest, and leaves nothing."""
+    after.wait()
     last = start(arena, nursery)
     assert last.wait() == 0, f"{last.story()}\n\nbefore it:\n{after.story()}"
     found = audit(arena, nursery)

@@ -20,7 +20,7 @@ Act = Callable[[Arena, sa.Connection, random.Random], list[Entry]]
 class Writer:
     """One thread that changes rows, with a little pause between two changes; use as a context manager."""
 
-    def __init__(self, arena: Arena, *, seed: int, pause: float = 0.002, acts: Iterable[str] = ()) -> None:
+    def __init__(self, arena: Arena, *, seed: int, pause: float = 0.02, acts: Iterable[str] = ()) -> None:
         self.arena, self.pause = arena, pause
         self._random = random.Random(seed)
         self._chosen = list(acts or ACTS)
@@ -78,6 +78,12 @@ def _one(arena: Arena, table: str, chance: random.Random) -> int | None:
     return chance.choice(ids) if ids else None
 
 
+def _next(connection: sa.Connection, table: str, clock: str, chance: random.Random) -> int | None:
+    """A row that is due and whose turn comes soon: the one that retentiond may be at."""
+    ids = _ids(connection, f"SELECT id FROM {table} WHERE {clock} = '{LONG_AGO}' ORDER BY id LIMIT 6")
+    return chance.choice(ids) if ids else None
+
+
 def _changed(connection: sa.Connection, statement: str) -> int:
     return connection.exec_driver_sql(statement).rowcount
 
@@ -92,7 +98,7 @@ def _list(ids: Iterable[int]) -> str:
 
 def _touch_visit(arena: Arena, connection: sa.Connection, chance: random.Random) -> list[Entry]:
     """A visit that is due becomes a recent one."""
-    one = _one(arena, "visits", chance)
+    one = chance.choice((_one(arena, "visits", chance), _next(connection, "visits", "seen_at", chance)))
     if one is None or not _changed(connection, f"UPDATE visits SET seen_at = '{LATELY}' WHERE id = {one}"):
         return []
     return [Entry("revived", "visits", frozenset([one]))]
@@ -100,7 +106,7 @@ def _touch_visit(arena: Arena, connection: sa.Connection, chance: random.Random)
 
 def _touch_letter(arena: Arena, connection: sa.Connection, chance: random.Random) -> list[Entry]:
     """A letter that is due, and not masked yet, becomes a recent one."""
-    one = _one(arena, "letters", chance)
+    one = chance.choice((_one(arena, "letters", chance), _next(connection, "letters", "sent_at", chance)))
     statement = f"UPDATE letters SET sent_at = '{LATELY}' WHERE id = {one} AND name <> '{MASKED}'"
     if one is None or not _changed(connection, statement):
         return []
@@ -122,7 +128,7 @@ def _family(connection: sa.Connection, customer: int, *, near: bool) -> list[Ent
 
 def _reopen(arena: Arena, connection: sa.Connection, chance: random.Random) -> list[Entry]:
     """A contract runs again: its customer stays, with all that belongs to it."""
-    one = _one(arena, "contracts", chance)
+    one = chance.choice((_one(arena, "contracts", chance), _next(connection, "contracts", "ended_at", chance)))
     if one is None or not _changed(connection, f"UPDATE contracts SET ended_at = NULL WHERE id = {one}"):
         return []
     (customer,) = _ids(connection, f"SELECT customer_id FROM contracts WHERE id = {one}")
