@@ -74,7 +74,7 @@ class Ways:
                 spared = set()
             rest = {shape: origins for shape, origins in above.tests.items() if shape not in spared}
             near = way.far.source == table.relation.source and node not in circle and not above.climbs
-            if near and len(found.tests) + len(rest) <= _MOST_TESTS:
+            if near and _joins(table.relation, way) and len(found.tests) + len(rest) <= _MOST_TESTS:
                 for shape, origins in rest.items():
                     found.add(Shape(shape.columns, (way, *shape.hops)), origins)
             elif rest or above.climbs or node in circle:
@@ -99,6 +99,13 @@ def _means_the_same(near: Relation, way: HoldHop) -> bool:
         return True
     alike = (own.collation, own.type.partition("(")[0]) == (far.collation, far.type.partition("(")[0])
     return near.source == way.far.source and own.family in WORDS and far.family in WORDS and alike
+
+
+def _joins(near: Relation, way: HoldHop) -> bool:
+    """True where SQL can join over the way: servers do not compare columns of two collations with each other."""
+    pairs = zip(way.near_columns, way.far_columns, strict=True)
+    collations = [(near.column(own).collation, way.far.column(far).collation) for own, far in pairs]
+    return near.dialect == "sqlite" or all(own == far or None in (own, far) for own, far in collations)
 
 
 def _circles(graph: SubjectGraph, relation: Relation) -> Iterator[dict[Node, SubjectTable]]:

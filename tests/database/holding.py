@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from retentiond.compiler.plan import Job
-from retentiond.engine.custody import Custody
+from retentiond.engine.custody import Custody, utc_now
 from retentiond.engine.report import JobReport
 from retentiond.engine.run import carry_out
 from retentiond.engine.workspace import Workspace, compile_workspace
@@ -19,7 +19,6 @@ from retentiond.state.values import Person
 from tests.database.bench import AT, Bench
 from tests.database.custody import custody_of, prepare
 
-NOW = datetime(2026, 11, 22, 2, tzinfo=UTC)
 REVIEW = date(2027, 6, 1)
 ME = Person("tests", 1000)
 SECRET = "Zq3-held-person-5521"  # never seen in any output
@@ -42,14 +41,14 @@ class Holding(Bench):
         return self.place(NewHold("authority", "source", "M-3", REVIEW, source=source))
 
     def place(self, hold: NewHold) -> str:
-        return self.store.holds.add(hold, self.keys.sealer(), by=ME, now=NOW)
+        return self.store.holds.add(hold, self.keys.sealer(), by=ME, now=utc_now())
 
     def release(self, hold_id: str) -> None:
-        assert self.store.holds.release(hold_id, by=ME, now=NOW, four_eyes=False)
+        assert self.store.holds.release(hold_id, by=ME, now=utc_now(), four_eyes=False)
 
     @property
     def keys(self) -> KeyRing:
-        return KeyRing(self.sources.keys_folder, self.store.keys, lambda: NOW)
+        return KeyRing(self.sources.keys_folder, self.store.keys, utc_now)
 
     def workspace(self, *texts: str) -> Workspace:
         return compile_workspace(
@@ -81,12 +80,9 @@ class Holding(Bench):
         assert (failed, stopped) == ([], []), (failed, stopped)
         if len(wet) == 1:
             assert _counts(dry) == _counts(wet), (dry, wet)
-        after = self.everything()
-        return {
-            label: {row[0] for row in rows if row not in after[label]}
-            for label, rows in before.items()
-            if rows != after[label]
-        }
+        after = {label: set(rows) for label, rows in self.everything().items()}
+        gone = {label: {row[0] for row in rows if row not in after[label]} for label, rows in before.items()}
+        return {label: keys for label, keys in gone.items() if keys}
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every table of every source, by source.table."""
