@@ -218,12 +218,15 @@ def test_a_command_line_of_the_documents_is_one(page: str, line: str) -> None:
         return
     assert isinstance(group, click.Group)
     assert words[0] in group.commands, f"{page}: no command {words[0]}"
-    chosen = group.commands[words[0]]
-    for word in words[1:]:
+    chosen = group.commands[words.pop(0)]
+    while isinstance(chosen, click.Group) and words:
+        assert words[0] in chosen.commands, f"{page}: no command {chosen.name} {words[0]}"
+        chosen = chosen.commands[words.pop(0)]
+    for word in words:
         if word.startswith("-") and word != "-":
             assert_option(chosen, word, page)
     if not any(isinstance(parameter, click.Argument) for parameter in chosen.params):
-        plain = [word for word in words[1:] if not word.startswith("-")]
+        plain = [word for word in words if not word.startswith("-")]
         assert len(plain) <= sum(word.startswith("--") for word in words), f"{page}: {line} takes no arguments"
 
 
