@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from retentiond.catalog.model import Table
-from retentiond.compiler.binding import Binding
+from retentiond.compiler.binding import Binding, UnreachableError
 from retentiond.compiler.findings import Findings
 from retentiond.compiler.links import key_column
 from retentiond.compiler.plan import HoldHop, Relation
@@ -83,7 +83,10 @@ class SubjectGraph:
             for link in record.belongs_to:
                 parent = self._records[link.record]
                 if parent.name in self._belonging:
-                    for source in self._binding.related_sources(record, relation.source, parent):
+                    sources = self._binding.related_sources(record, relation.source, parent)
+                    if not sources:  # nobody knows of any, and so nobody can say that no way leads there
+                        raise UnreachableError(parent.sources[0])
+                    for source in sources:
                         yield from self._link(record, link, parent, source)
 
     def _link(self, record: Record, link: Link, parent: Record, source: str) -> Iterator[HoldHop]:

@@ -6,6 +6,7 @@ from retentiond.compiler.binding import UnreachableError
 from retentiond.compiler.holds import HoldCompiler, HoldOn
 from retentiond.compiler.plan import Job
 from retentiond.engine.workspace import Workspace
+from retentiond.errors import FailedError, RetentiondError
 from retentiond.state.holds import Hold
 from retentiond.state.keys import KeyRing
 from retentiond.state.store import Store
@@ -63,7 +64,13 @@ def put_into(job: Job, compiler: HoldCompiler, workspace: Workspace) -> Job:
     try:
         return compiler.put_into(job)
     except UnreachableError as error:
-        raise workspace.unreachable[error.source] from None
+        raise out_of_reach(error, workspace) from None
+
+
+def out_of_reach(error: UnreachableError, workspace: Workspace) -> RetentiondError:
+    """Why the source that a hold's way leads over cannot be asked."""
+    unknown = FailedError(f"{error.source} cannot be asked what is held", code="unreachable")
+    return workspace.unreachable.get(error.source, unknown)
 
 
 def _on(hold: Hold) -> HoldOn:

@@ -9,7 +9,7 @@ from retentiond.compiler.holds import HoldCompiler
 from retentiond.compiler.key_sets import Key
 from retentiond.compiler.plan import Relation
 from retentiond.engine.climb import held_keys
-from retentiond.engine.holds import HoldBook, compiler_of
+from retentiond.engine.holds import HoldBook, compiler_of, out_of_reach
 from retentiond.engine.session import Session
 from retentiond.engine.workspace import Workspace
 from retentiond.state.holds import Hold
@@ -63,6 +63,6 @@ class HoldReasons:
         try:
             tests = self._compilers[which].tests_of(relation)
         except UnreachableError as error:
-            raise self._workspace.unreachable[error.source] from None
+            raise out_of_reach(error, self._workspace) from None
         with self._session.transaction() as transaction:
             return held_keys(transaction, relation, tests, keys) if tests else set()

@@ -8,7 +8,8 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from retentiond.compiler.plan import Job
-from retentiond.engine.custody import Custody, utc_now
+from retentiond.engine.consent import consent_of_this_person
+from retentiond.engine.custody import Custody, open_custody, utc_now
 from retentiond.engine.report import JobReport
 from retentiond.engine.run import carry_out
 from retentiond.engine.workspace import Workspace, compile_workspace
@@ -17,7 +18,7 @@ from retentiond.state.holds import NewHold
 from retentiond.state.keys import KeyRing
 from retentiond.state.values import Person
 from tests.database.bench import AT, Bench
-from tests.database.custody import custody_of, prepare
+from tests.database.custody import prepare
 
 REVIEW = date(2027, 6, 1)
 ME = Person("tests", 1000)
@@ -58,7 +59,7 @@ class Holding(Bench):
     def looked_after(self, workspace: Workspace) -> Custody:
         for url in self.urls.values():
             prepare(url)
-        return custody_of(workspace.policies, workspace.catalogs, self.sources, self.store)
+        return open_custody(workspace, self.sources, self.store, consent=consent_of_this_person())
 
     def carry(self, *texts: str, mode: Literal["plan", "run"], at: datetime = AT) -> list[JobReport]:
         """The reports of a dry or real run of these policies."""

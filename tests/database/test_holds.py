@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from retentiond.engine import steps
-from retentiond.engine.run import carry_out
-from tests.database.bench import AT, policy_text
+from tests.database.bench import policy_text
 from tests.database.holding import Holding
 
 SHOP = """\
