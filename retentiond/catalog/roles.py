@@ -13,8 +13,8 @@ from retentiond.catalog.model import Dialect
 class Role:
     """
     `superuser`: rights and row-level security do not bind it, or it can free itself of them. `owned`: those of the
-    tables that it owns, or could own. `blind`: it may not see all foreign keys that point at a table. `extra`: rights
-    that no rule ever needs, each in the engine's words.
+    tables that it owns, or could own. `blind`: it may not see all foreign keys that point at a table. `extra`: powers
+    beside rights on tables that no rule ever needs, each in the engine's words.
     """
 
     name: str = ""

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from retentiond.catalog import sql_mysql as sql
-from retentiond.catalog.grants_mysql import EVERYTHING, Granted, grants, idle_roles
+from retentiond.catalog.grants_mysql import EVERYTHING, grants, idle_roles
 from retentiond.catalog.model import Dialect
 
 ACCESS_DENIED = 1227
@@ -21,15 +21,11 @@ _HARMLESS = frozenset({
     *("USAGE", "PROCESS", "SHOW DATABASES", "REPLICATION CLIENT", "BINLOG MONITOR", "SLAVE MONITOR"),
     "REPLICA MONITOR",
 })  # fmt: skip
-# On a database or table: what rules need, and `TRIGGER`, without which triggers cannot be seen.
-_OF_RULES = frozenset({"SELECT", "UPDATE", "DELETE", "TRIGGER", "USAGE", "DELETE HISTORY", "SHOW VIEW"})
-_FENCE = "retentiond_fence"
-_OF_FENCE = frozenset({"SELECT", "INSERT", "UPDATE"})
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who the session is (`user@host`), and what no rule needs."""
+    """Who the session is (`user@host`), and what no rule needs that is not a right on a table."""
 
     name: str
     superuser: bool
@@ -45,7 +41,11 @@ def read(connection: sa.Connection, dialect: Dialect) -> Account:
         superuser=any(one.is_global and one.right in _POWERS for one in held),
         blind=not sees_all_keys(connection, dialect),
         extra=(
-            *(str(one) for one in held if not _needed_by_some(one)),
+            *(
+                str(one)
+                for one in held
+                if (one.is_global or one.right == "GRANT OPTION") and one.right not in _HARMLESS
+            ),
             *(f"role {name}, which it can take on" for name in idle_roles(connection)),
         ),
     )
@@ -60,9 +60,3 @@ def sees_all_keys(connection: sa.Connection, dialect: Dialect) -> bool:
             raise
         return False
     return True
-
-
-def _needed_by_some(granted: Granted) -> bool:
-    if granted.is_global:
-        return granted.right in _HARMLESS
-    return granted.right in (_OF_FENCE if granted.table == _FENCE else _OF_RULES)

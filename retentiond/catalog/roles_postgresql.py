@@ -41,18 +41,13 @@ _EXTRA = text("""
     SELECT 'CREATE ON SCHEMA ' || quote_ident(n.nspname)
       FROM pg_namespace AS n
      WHERE has_schema_privilege(n.oid, 'CREATE') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-    UNION ALL
-    SELECT p.name || ' ON TABLE ' || quote_ident(n.nspname) || '.' || quote_ident(c.relname)
-      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace,
-           (VALUES ('TRUNCATE'), ('REFERENCES'), ('TRIGGER')) AS p(name)
-     WHERE n.nspname || '.' || c.relname = ANY(:tables) AND has_table_privilege(c.oid, p.name)
      ORDER BY 1
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Who the session is, and what no rule needs."""
+    """Who the session is, and what no rule needs that is not a right on a table."""
 
     name: str
     superuser: bool
@@ -65,9 +60,8 @@ def read(connection: sa.Connection, tables: Collection[str]) -> Found:
     who = connection.execute(_WHO).one()
     powerful = who.superuser or who.bypasses or who.replicates or bool(set(_POWERFUL) & set(who.roles))
     powerful = powerful or (who.makes_roles and who.version < _CREATEROLE)
-    named = {"tables": list(tables)}
-    owned = connection.execute(_OWNED, {**named, "superuser": who.superuser}).scalars().all()
-    extra = [] if who.superuser else list(connection.execute(_EXTRA, named).scalars())
+    owned = connection.execute(_OWNED, {"tables": list(tables), "superuser": who.superuser}).scalars().all()
+    extra = [] if who.superuser else list(connection.execute(_EXTRA).scalars())
     attributes = {
         "SUPERUSER": who.superuser,
         "BYPASSRLS": who.bypasses,

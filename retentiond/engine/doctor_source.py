@@ -10,7 +10,7 @@ from retentiond.catalog.faults import errors_of
 from retentiond.catalog.identity import address_of, identity_of
 from retentiond.catalog.model import Catalog, Table
 from retentiond.catalog.privileges import lacking, surplus
-from retentiond.catalog.rights import Right, described, grant_statements, quoted_role
+from retentiond.catalog.rights import Right, described, grant_statements, quoted, quoted_role
 from retentiond.catalog.roles import Role, role_of
 from retentiond.catalog.server_clock import server_time
 from retentiond.catalog.server_settings import publications, server_settings
@@ -95,7 +95,7 @@ class SourceDoctor:
         if role.extra:
             listed = "; ".join(role.extra)
             message = f"the role {role.name} may do what no rule needs: {listed}"
-            yield Finding("warning", "superfluous-right", self.where, message, "take it back")
+            yield Finding("warning", "superfluous-right", self.where, message, "REVOKE, or ALTER ROLE")
         elif not objections and not silenced and self.catalog.dialect != "sqlite":
             yield Finding("ok", "role", self.where, f"the role {role.name} is no more than a guest")
         yield from self._manifest(role)
@@ -193,7 +193,8 @@ class SourceDoctor:
                 message = (
                     f"the publication {found.name} carries no {' and no '.join(lost)} of {found.table}: copies stay"
                 )
-                remedy = f"ALTER PUBLICATION {found.name} SET (publish = 'insert, update, delete, truncate')"
+                name = quoted(self.catalog.dialect, found.name)
+                remedy = f"ALTER PUBLICATION {name} SET (publish = 'insert, update, delete, truncate')"
                 yield Finding("warning", "publication", self.where, message, remedy)
 
     def _tables(self) -> Iterator[Finding]:
