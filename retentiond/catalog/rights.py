@@ -1,17 +1,17 @@
 """Rights on tables as values: those that are needed, those that a role has, and the statements between the two."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
 from retentiond.catalog.model import Dialect, Table
 
 Kind = Literal["schema", "server", "table"]
-_POSTGRESQL: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _ORDER = ("USAGE", "PROCESS", "SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 
 
@@ -76,9 +76,11 @@ def beyond(
 
 def quoted(dialect: Dialect, name: str) -> str:
     """The name as a statement needs it: on PostgreSQL quoted where it must be, elsewhere always."""
-    if dialect == "postgresql":
-        return str(_POSTGRESQL.identifier_preparer.quote(name))
-    return f"`{name.replace('`', '``')}`"
+    if dialect != "postgresql":
+        return f"`{name.replace('`', '``')}`"
+    if _PLAIN.fullmatch(name) and name not in RESERVED_WORDS:
+        return name
+    return '"' + name.replace('"', '""') + '"'
 
 
 def quoted_role(dialect: Dialect, role: str) -> str:
