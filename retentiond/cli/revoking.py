@@ -28,7 +28,7 @@ def stop(settings: Settings, rule: str) -> None:
         warn(f"no rule is called {rule} ({nearest(rule, known, 'rules')}); if one comes, it is stopped")
     with _writing(settings) as (store, sources):
         take_back(store, sources, lambda: store.stops.stop(rule, now=utc_now(), by=this_person().name))
-    beside = f": {', '.join(matching)}" if matching not in ([], [rule]) else ""
+    beside = f": {', '.join(matching)}" if rule != EVERYTHING and matching not in ([], [rule]) else ""
     click.echo(f"stopped: {_called(rule)}{beside}")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 COMMAND = Path(sys.executable).parent / "retentiond"
 
+ACCEPT = 'accept = ["owner", "superuser"]'  # on a server, tests are its administrator
 CANARY = "Xq7-canary-8842"  # stands in every text column; must never be seen in any output
 
 SCHEMA = """
@@ -189,7 +190,7 @@ def make_shop(folder: Path, url: str | None = None) -> Shop:
     (folder / "policies" / "tests" / "shop.yaml").write_text(CASES, encoding="utf-8")
     shop.settings.write_text(
         f'timezone = "Europe/Brussels"\n\n[state]\nurl = "sqlite:///state.db"\n\n'
-        f'[sources.crm]\nurl = "{url or "sqlite:///crm.db"}"\n',
+        f'[sources.crm]\nurl = "{url or "sqlite:///crm.db"}"\n{"" if url is None else ACCEPT}\n',
         encoding="utf-8",
     )
     if url is None:

@@ -48,9 +48,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_no_command_is_offered_that_does_not_exist_yet() -> None:
-    assert list(COMMANDS) == [
-        *("demo", "validate", "test", "plan", "run", "explain", "status", "settings", "schema", "completion"),
-    ]
+    assert {"init", "forecast", "daemon", "erase", "report", "coverage"} & set(COMMANDS) == set()
     assert command("daemon").code == 2
 
 

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.acceptance.commands import AT, SCHEMA, Done, Shop, make_shop, tables
+from tests.database.custody import prepare
 
 FIELDS = [
     *("policy", "rule", "source", "record", "table", "action", "cutoff", "cutoffs", "due", "held", "floored"),
@@ -45,7 +46,7 @@ def test_the_document_of_a_plan_is_the_contract(shop: Shop) -> None:
     assert contract["oldest_due"] == "2023-02-01T23:00:00Z"
     assert contract["cascade"] == {"crm.contracts": 2, "crm.invoices": 2}
     assert complaint["cutoff"] is not None
-    assert (contract["guard"], contract["approval"], contract["failed"]) == ("ok", "not needed", None)
+    assert (contract["guard"], contract["approval"], contract["failed"]) == ("max_share", "missing", None)
 
 
 def test_a_plan_writes_nothing_and_needs_no_state_store(shop: Shop) -> None:
@@ -75,8 +76,13 @@ def test_what_was_planned_goes_and_then_nothing_is_due(shop: Shop) -> None:
     assert len(shop.rows("SELECT id FROM complaints WHERE body IS NOT NULL")) == 3
 
 
-def test_off_a_terminal_run_does_not_ask(shop: Shop) -> None:
-    done = shop("run", "--at", AT)
+def test_off_a_terminal_run_asks_nobody_and_leaves_what_was_not_approved(shop: Shop) -> None:
+    left = shop("run", "--at", AT)
+    assert left.code == 3
+    assert "0 deleted" in left.out
+    assert "waits for approval: first run" in left.out
+    assert len(shop.rows("SELECT id FROM customers")) == 7
+    done = shop("run", "--at", AT, "--yes")
     assert done.code == 0
     assert "2 deleted, 1 masked" in done.out
     assert "\x1b" not in done.out
@@ -100,6 +106,7 @@ def test_a_plan_and_a_run_on_each_engine(tmp_path: Path, engine_url: str) -> Non
 
 
 def fill(url: str) -> None:
+    prepare(url)
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         for statement in SCHEMA.split(";")[:-1]:
