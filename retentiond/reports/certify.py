@@ -142,7 +142,7 @@ def _counted(story: Story, settings: Settings, store: Store, keys: KeyRing, now:
                 return recount(found, story.batches, store.ledger, keys, session, now)
     except EvidenceError:
         raise
-    except PolicyError:
-        return not_counted("the policies do not compile")
+    except (PolicyError, UsageError):
+        return not_counted("the settings and policies of today do not lead to these tables")
     except RetentiondError as error:
         return not_counted(error.message)
