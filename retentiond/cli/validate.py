@@ -67,12 +67,14 @@ def _examine(
         settings = load_settings(config)
         policies = load_policies(files or settings.policies, default_timezone=str(settings.timezone))
         if not offline:
+            from retentiond.engine.rights_check import missing_rights
             from retentiond.engine.sources import Sources
             from retentiond.engine.workspace import compile_workspace
 
             with Sources(settings) as sources:
                 workspace = compile_workspace(policies, sources)
-                compiled, down = workspace.warnings, list(workspace.unreachable.values())
+                compiled = (*workspace.warnings, *missing_rights(workspace, sources))
+                down = list(workspace.unreachable.values())
     today = datetime.now(UTC).date()
     found = [problem for policy in policies for problem in findings(policy, today)]
     return policies, sorted({*found, *compiled}), down

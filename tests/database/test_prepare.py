@@ -146,6 +146,19 @@ def test_it_may_be_called_again_and_says_the_same(site: Site) -> None:
     assert first.out == second.out
 
 
+def test_validate_tells_at_its_rule_which_right_is_missing(site: Site) -> None:
+    site.paste(site("prepare", "crm", "--admin-url-file", site.admin_file()).out)
+    assert "missing-right" not in site("validate").err
+    role = f"'{site.role}'@'%'" if site.url.startswith("mysql") else site.role
+    with administrator(site.admin_url) as act:
+        act(f"REVOKE DELETE ON contracts FROM {role}")
+    told = site("validate")
+    assert told.code == 0
+    assert re.search(r"shop\.yaml:8:\d+: warning: missing-right: .* gone needs: DELETE on .*contracts", told.err), (
+        told.err
+    )
+
+
 def test_without_rights_it_says_who_could(site: Site) -> None:
     done = site("prepare", "crm")
     assert done.code == 3
