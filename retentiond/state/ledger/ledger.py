@@ -36,6 +36,11 @@ _AT_ONCE = 1000  # leaves that a reader holds
 _L = schema.ledger.c
 _H = schema.ledger_head.c
 _T = schema.token_lists.c
+
+# Made once: making them takes longer than executing them.
+_HEAD = select(schema.ledger_head).with_for_update()
+_APPEND = insert(schema.ledger)
+_GROW = update(schema.ledger_head)
 _OURS = frozenset(("seq", "time", "kind"))
 
 __all__ = ["Head", "Ledger", "TokenList"]
@@ -86,8 +91,8 @@ class Ledger:
                 "last_time": moment,
                 "clock": max(now, head.clock or now),
             }
-            connection.execute(insert(schema.ledger).values(seq=seq, leaf=leaf, hash=own))
-            connection.execute(update(schema.ledger_head).values(values))
+            connection.execute(_APPEND, {"seq": seq, "leaf": leaf, "hash": own})
+            connection.execute(_GROW, values)
         return seq
 
     def write(self, kind: str, now: datetime, fields: Mapping[str, object]) -> int:
@@ -109,7 +114,7 @@ class Ledger:
     @staticmethod
     def _head(connection: Connection) -> Head:
         try:
-            row = connection.execute(select(schema.ledger_head).with_for_update()).one_or_none()
+            row = connection.execute(_HEAD).one_or_none()
             if row is None:
                 return Head(Frontier(), None, None)
             return Head(Frontier.from_bytes(row.size, bytes(row.frontier)), row.last_time, row.clock)
