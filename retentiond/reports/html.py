@@ -134,6 +134,6 @@ pre { margin: .6rem 0; padding: .8rem 1rem; background: var(--ground); border: 1
   body { font-size: 10.5pt; background: none; }
   main { max-width: none; margin: 0; padding: 0; border: none; }
   .appendix { break-before: page; }
-  .note, dl > *, pre { break-inside: avoid; }
+  .note, .whole, dl > *, pre { break-inside: avoid; }
 }
 """

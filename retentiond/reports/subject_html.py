@@ -72,6 +72,7 @@ def _match(match: Match, this: SubjectCertificate) -> Html:
                 ("Run", tag("code", match.run)),
             ]
         ),
+        class_="whole",
     )
 
 
