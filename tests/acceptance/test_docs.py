@@ -311,6 +311,21 @@ def test_every_code_is_in_the_troubleshooting_table() -> None:
     assert gone == [], "not in the program any more"
 
 
+def test_every_finding_of_doctor_is_in_its_table() -> None:
+    found = set()
+    for file in (PROJECT / "retentiond/engine").glob("doctor*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            name = getattr(getattr(node, "func", None), "id", "")
+            if isinstance(node, ast.Call) and name in ("Finding", "_Rule"):
+                texts = [part.value if isinstance(part, ast.Constant) else None for part in node.args]
+                severity, code = texts[:2] if name == "Finding" else texts[2:4]
+                found |= {code} if isinstance(code, str) and _CODE.fullmatch(code) and severity != "ok" else set()
+    listed = rows_of(section("docs/running.md", "Troubleshooting"), "code", "what it means", "what to do")
+    told = {code for row in listed for code in re.findall(r"`([^`]+)`", row[0])}
+    assert len(found) > 25
+    assert sorted(found - told) == []
+
+
 def test_every_kind_of_database_error_is_in_the_troubleshooting_table() -> None:
     meanings = {value for value in vars(fault_codes).values() if isinstance(value, fault_codes.Meaning)}
     meanings |= {*fault_codes.POSTGRESQL.values(), *fault_codes.MYSQL.values(), *fault_codes.SQLITE.values()}
