@@ -111,6 +111,16 @@ class Restore:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Steps of the rule in a source that the ledger lost with its state store, after the run or in the middle of it."""
+
+    source: str
+    steps: int
+    at: datetime
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """
     One run of one rule on one source that destroyed something.
@@ -150,6 +160,7 @@ class Certificate:
     clocks: Clocks | None
     backups: tuple[Backup, ...]
     restores: tuple[Restore, ...]
+    gaps: tuple[Gap, ...]
     recount: Recount
     signed: Signed
 
@@ -168,7 +179,7 @@ class Certificate:
         """True where back-ups have expired as well, and nothing speaks against it."""
         today = self.issued.astimezone(self.zone).date()
         gone = all(backup.until is not None and backup.until < today for backup in self.backups)
-        return gone and not (self.restores or self.unsettled or self.recount.there)
+        return gone and not (self.restores or self.gaps or self.unsettled or self.recount.there)
 
     @property
     def title(self) -> str:
@@ -211,6 +222,10 @@ class Certificate:
                 for backup in self.backups
             ],
             "restores": [{"source": one.source, "at": instant_text(one.at), "seq": one.seq} for one in self.restores],
+            "gaps": [
+                {"source": one.source, "steps": one.steps, "at": instant_text(one.at), "seq": one.seq}
+                for one in self.gaps
+            ],
             "ledger": signed_as_json(self.signed),
         }
 

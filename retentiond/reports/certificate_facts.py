@@ -1,7 +1,7 @@
 """From the entries of the ledger to the certificate of one run: what they say, put together and nothing added."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from retentiond.reports.certificate import (
     Backup,
     Certificate,
     Clocks,
+    Gap,
     HeldBack,
     Recount,
     Restore,
@@ -36,6 +37,7 @@ class Story:
         self.outcomes: list[Leaf] = []
         self.approvals: list[Leaf] = []
         self.restores: list[Leaf] = []
+        self.continuations: list[Leaf] = []
         self.holds: dict[str, str] = {}
         self._holds: dict[str, str] = {}
 
@@ -51,8 +53,10 @@ class Story:
                 self.approvals.append(entry)
             case "hold":
                 self._hold(entry)
-            case "restore" if entry.get("job") == self.job and self.committed:
+            case "restore" if self.committed and entry.get("job") == self.job:
                 self.restores.append(entry)
+            case "restore" if self.committed and any(gap["job"] == self.job for gap in entry.get("gaps", ())):
+                self.continuations.append(entry)
 
     @property
     def committed(self) -> list[Leaf]:
@@ -67,7 +71,7 @@ class Story:
 
     def told(self) -> list[Leaf]:
         """Every entry that the certificate rests on."""
-        return [*self.intents, *self.outcomes, *self.approvals, *self.restores]
+        return [*self.intents, *self.outcomes, *self.approvals, *self.restores, *self.continuations]
 
     def _hold(self, entry: Leaf) -> None:
         if entry["event"] == "released":
@@ -148,6 +152,7 @@ def certificate_of(story: Story, around: Surroundings, issued: datetime) -> Cert
         clocks=_clocks(told),
         backups=_backups(committed, around.kept, zone),
         restores=_restores(story),
+        gaps=tuple(gap for entry in story.continuations for job, gap in gaps_of(entry) if job == story.job),
         recount=around.recount,
         signed=around.signed(story.told()),
     )
@@ -235,6 +240,13 @@ def _restores(story: Story) -> tuple[Restore, ...]:
         for entry in story.restores
         if entry["fence"] < fences.get(entry["source"], 0)
     )
+
+
+def gaps_of(entry: Leaf) -> Iterator[tuple[str, Gap]]:
+    """The gaps that an entry tells of, each with the job that it is in."""
+    for gap in entry.get("gaps", ()):
+        at, steps = instant_of(entry["time"]), gap["found"] - gap["known"]
+        yield gap["job"], Gap(gap["source"], steps, at, entry["seq"])
 
 
 def source_of(label: str) -> str:

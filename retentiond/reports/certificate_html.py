@@ -56,6 +56,7 @@ def _warnings(this: Certificate) -> Iterator[Html]:
         "rows of this record may have come back with it. What destroyed them again has a record of its own."
         for one in this.restores
     ]
+    said += [words.gap(one.steps, one.source, words.instant(one.at, this.zone)) for one in this.gaps]
     if this.unsettled:
         has = "has" if this.unsettled == 1 else "have"
         said.append(

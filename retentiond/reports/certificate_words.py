@@ -108,6 +108,15 @@ def _utc(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def gap(steps: int, source: str, found: str) -> str:
+    """What a state store that was lost took with it."""
+    has = "batch of the rule that went there is" if steps == 1 else "batches of the rule that went there are"
+    return (
+        f"The record was lost or taken back to an older state, which was found on {found}: {steps:,} {has} known to "
+        f"{source} and not to the ledger. What of it belongs to this run is not in this record."
+    )
+
+
 def batches(count: int) -> str:
     """`1 batch`, `12 batches`."""
     return "1 batch" if count == 1 else f"{count:,} batches"

@@ -16,7 +16,9 @@ from retentiond.engine.recognition import COMMITTED, SETTLED, Batch
 from retentiond.errors import RetentiondError, UsageError
 from retentiond.policy.facts import rule_facts
 from retentiond.policy.model import Policy
-from retentiond.reports.certificate import Backup, Restore
+from retentiond.reports import certificate_words as words
+from retentiond.reports.certificate import Backup, Gap, Restore
+from retentiond.reports.certificate_facts import gaps_of
 from retentiond.reports.subject import Match, Searched
 from retentiond.state.keys import KeyRing
 from retentiond.state.ledger.leaf import instant_of
@@ -36,6 +38,7 @@ class History:
         self.batches: list[Batch] = []
         self.restores: list[Leaf] = []
         self.rules: dict[str, Mapping[str, Any]] = {}
+        self.gaps: list[tuple[str, Gap]] = []
         self._open: dict[str, Leaf] = {}
 
     def take(self, entry: Leaf) -> None:
@@ -51,6 +54,8 @@ class History:
                     self.batches.append(Batch(intent, entry))
             case "restore" if "fence" in entry:
                 self.restores.append(entry)
+            case "restore":
+                self.gaps += gaps_of(entry)
 
     def restores_of(self, batch: Batch, source: str) -> tuple[Restore, ...]:
         """The restores of the source that went back to before the batch."""
@@ -135,6 +140,13 @@ class Search:
     def look(self, table: _Table, history: History, ledger: Ledger, keys: KeyRing) -> tuple[Searched, list[Match]]:
         """What the ledger has of the subjects in one table."""
         label, names = ledger_label(table.relation), table_names(table.relation)
+        for job, gap in history.gaps:
+            lost = (
+                f"{words.batches(gap.steps)} of {job}",
+                f"the ledger lost them with its state store (entry {gap.seq})",
+            )
+            if gap.source == table.relation.source and lost not in self.not_searched:
+                self.not_searched.append(lost)
         column = table.relation.column(table.relation.key[0])
         made: dict[tuple[str, str], dict[bytes, int]] = {}
         matches: list[Match] = []

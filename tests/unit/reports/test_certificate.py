@@ -175,6 +175,25 @@ class TestRestore:
         assert certificate(telling, rule=facts()).restores == ()
 
 
+class TestGap:
+    """A state store that was lost took entries with it; some may have been of this run."""
+
+    def test_it_is_told_and_nothing_is_final(self) -> None:
+        telling = plain_story()
+        told = [{"job": telling.job, "source": CRM, "known": 2, "found": 5}]
+        telling.tell("restore", event="state-continued", gaps=[*told, {**told[0], "job": "other/rule@crm"}])
+        found = certificate(telling, issued=in_winter(30))
+        assert [(gap.source, gap.steps, gap.seq) for gap in found.gaps] == [(CRM, 3, 10)]
+        assert not found.final
+        assert found.signed.entries[-1].seq == 10
+
+    def test_one_of_other_rules_says_nothing_of_this(self) -> None:
+        telling = plain_story()
+        gap = {"job": "other/rule@crm", "source": CRM, "known": 2, "found": 5}
+        telling.tell("restore", event="state-continued", gaps=[gap])
+        assert certificate(telling, issued=in_winter(30)).final
+
+
 class TestApproval:
     """Who allowed exactly this plan, before it began."""
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retentiond.reports.certificate import Clocks
+from retentiond.reports.certificate import Clocks, Gap
 from retentiond.reports.certificate_html import certificate_html
 from retentiond.reports.html import Html, data_block, joined, tag
 from tests.unit.reports.reading import Page, root_from
@@ -169,6 +169,7 @@ def test_a_mask_says_that_the_rows_are_still_there() -> None:
         ({"evidence": {"probe": 1}}, "For a part of the rows the evidence is of the weaker kind"),
         ({"evidence": {"probe": 1}}, "weaker: the source holds no table of ours"),
         ({"evidence": {"recovered": 1}}, "the process ended before it could note the result"),
+        ({"gaps": (Gap("crm", 3, START, 9),)}, "3 batches of the rule that went there are known to crm and not to"),
         ({"cross_source": True}, "The decision rested on rows of another database too."),
         ({"approvals": ()}, "No approval of this plan is recorded."),
         ({"clocks": None}, "Clocks\nNot recorded."),
