@@ -28,9 +28,11 @@ def test_without_the_predicate_in_the_deletion(engine: str, arenas: Arenas, nurs
     arena = arenas(engine, chunk_rows=5)
     arena.add_live()
     for trial in range(TRIES):
-        arena.add_due(10, 40, 0)
+        arena.add_due(20, 200, 0)
+        victim = start(arena, nursery, build="predicate")
+        victim.wait_step()  # else the company has revived all before the first chunk
         with Writer(arena, seed=trial, pause=0.005, acts=("touch-visit", "reopen")):
-            start(arena, nursery, build="predicate").wait()
+            victim.wait()
         found = audit(arena, nursery, finished=False)
         if any(one.startswith("live ") for one in found):
             return
