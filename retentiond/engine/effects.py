@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from retentiond.compiler.plan import Job
 from retentiond.engine import effects_mysql, effects_postgresql, effects_sqlite
-from retentiond.engine.effects_causes import described, schema_inside
+from retentiond.engine.effects_causes import described, schema_of
 from retentiond.engine.effects_values import Baseline, Expected, Share
 from retentiond.engine.session import Transaction
 from retentiond.errors import FailedError
@@ -53,7 +53,8 @@ class Effects:
         the fence.
 
         Raises:
-            FailedError: `effect-mismatch`, with the tables and what reached them, where anything else was changed too.
+            FailedError: `effect-mismatch`, with the tables and what reached them, where anything else was changed too;
+            all is rolled back then.
         """
         share = self._share(source, expected)
         measured = {name: (share.updated[name], share.deleted[name]) for name in share.deleted}
@@ -67,8 +68,9 @@ class Effects:
             known = self._tables[source]
             found = effects_mysql.widenings(transaction, share, known, baseline.counters[_ALL], own_updates)
         if found:
+            transaction.rollback()  # no lock is held while the schema is searched for what did it
             raise FailedError(
-                described(found, share, schema_inside(transaction, source)),
+                described(found, share, schema_of(transaction.session.sources, source)),
                 hint="this chunk was rolled back: declare the table in `cascade`, or have what acts there dropped",
                 code="effect-mismatch",
             )

@@ -5,11 +5,10 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from retentiond.catalog.model import Catalog, ForeignKey, Table
-from retentiond.catalog.reflection import read_inside, reflect
+from retentiond.catalog.reflection import reflect
 from retentiond.compiler.plan import Job
 from retentiond.compiler.triggers import acting, unseen, with_partitions
 from retentiond.engine.effects_values import Share, What, Widening
-from retentiond.engine.session import Transaction
 from retentiond.engine.sources import Sources
 from retentiond.errors import RetentiondError
 from retentiond.policy.wording import listed
@@ -19,11 +18,11 @@ _ACTING = ("CASCADE", "SET NULL", "SET DEFAULT")
 _MOST_NAMED = 5
 
 
-def schema_inside(transaction: Transaction, source: str) -> Catalog | None:
-    """The schema as the transaction sees it; None where it cannot be read: then nothing can be named."""
+def schema_of(sources: Sources, source: str) -> Catalog | None:
+    """The schema as it is now; None where it cannot be read: then nothing can be named."""
     try:
-        return read_inside(transaction.session.connection(source, writes=True), source)
-    except Exception:  # noqa: BLE001 - the transaction is rolled back whatever it was; only the names are missing
+        return reflect(sources.reading(source), source)
+    except RetentiondError:
         return None
 
 
@@ -33,14 +32,13 @@ def obstacles(job: Job, sources: Sources) -> str:
     since, and may be gone again.
     """
     event = "UPDATE" if job.step.masking else "DELETE"
-    try:
-        catalogs = {source: reflect(sources.reading(source), source) for source in job.sources}
-    except RetentiondError:
+    catalogs = {source: schema_of(sources, source) for source in job.sources}
+    if None in catalogs.values():
         return "a trigger, rule or row-level security stands in the way"
     found: dict[str, None] = {}
     for relation in (step.relation for step in (*job.cascade, job.step)):
         catalog = catalogs[relation.source]
-        if table := catalog.tables.get(relation.name):
+        if catalog and (table := catalog.tables.get(relation.name)):
             found |= dict.fromkeys(_in_the_way(catalog, table, relation.label, event))
     if not found:
         return "no trigger, rule or row-level security is to be seen that stands in the way"
@@ -85,7 +83,8 @@ def _sentence(widening: Widening, share: Share, catalog: Catalog | None, ways: "
     if table is None:
         if rows is not None and rows < 0:
             return f"{share.source}: {-rows} rows fewer were {what} than the database reported"
-        return f"{share.source}: {_counted(rows)} would also be {what}{suspects}"
+        by = f" by {widening.by}" if widening.by else suspects
+        return f"{share.source}: {_counted(rows)} would also be {what}{by}"
     if table.startswith(_SYSTEM):
         return f"{share.source}: something creates, drops or empties tables, or large objects"
     label = share.labels.get(table) or f"{share.source}.{catalog.short(table) if catalog else table}"

@@ -118,8 +118,13 @@ def widenings(
     found: list[Widening] = []
     if deleted:
         found.append(Widening(None, "deleted", deleted))
-    if updated > 0 and not (share.stirred and _only_known_triggers(transaction, share, known)):
-        found.append(Widening(None, "updated", updated))
+    if updated > 0:
+        known_triggers = share.stirred and _only_known_triggers(transaction, share, known)
+        if known_triggers is None:
+            by = "triggers that the plan knows, or others: this role may not see them (GRANT TRIGGER)"
+            found.append(Widening(None, "updated", updated, by))
+        elif not known_triggers:
+            found.append(Widening(None, "updated", updated))
     # Fewer: rows that had these values already are reported, and not written – unless a trigger took the new ones back.
     if updated < 0 and not _no_triggers(transaction, share, known):
         found.append(Widening(None, "updated", updated))
@@ -135,14 +140,19 @@ def _weighted(rows: Mapping[str, int], known: Tables) -> int:
     return sum(count * (2 if table in known.partitioned else 1) for table, count in rows.items())
 
 
-def _only_known_triggers(transaction: Transaction, share: Share, known: Tables) -> bool:
-    """True where no trigger on the job's tables changes rows but those that the plan knows, and these as they were."""
+def _only_known_triggers(transaction: Transaction, share: Share, known: Tables) -> bool | None:
+    """
+    True where no trigger on the job's tables changes rows but those that the plan knows, and these as they were; None
+    where the role may not see them.
+    """
     stirs = {(stir.trigger, stir.digest) for step in share.steps for stir in step.stirs}
-    found = [_triggers(transaction, share, table, known) for table in share.deleted]
-    return all(
-        triggers is not None and all(one.touches == () or (one.name, one.digest) in stirs for one in triggers)
-        for triggers in found
-    )
+    for table in share.deleted:
+        triggers = _triggers(transaction, share, table, known)
+        if triggers is None:
+            return None
+        if any(one.touches != () and (one.name, one.digest) not in stirs for one in triggers):
+            return False
+    return True
 
 
 def _no_triggers(transaction: Transaction, share: Share, known: Tables) -> bool:

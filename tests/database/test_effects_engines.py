@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from retentiond.compiler.plan import Job
-from retentiond.engine.effects import Effects, Expected
+from retentiond.engine.effects import Baseline, Effects, Expected
 from retentiond.engine.report import JobReport
 from retentiond.engine.session import Session, Transaction
 from retentiond.errors import FailedError
@@ -295,22 +295,29 @@ def test_a_server_that_does_not_count_is_refused(new_database: NewDatabase, tmp_
 def test_what_a_session_did_before_is_no_part_of_it(engine: str, new_database: NewDatabase, tmp_path: Path) -> None:
     """Counters go on over transactions, and count what was rolled back."""
     schema = "public." if engine == "postgresql" else ""
+    expected, too_many = Expected(deleted={"crm.contract": 8}), Expected(deleted={"crm.contract": 10})
     with staged(new_database, tmp_path, engine, "delete") as stage, open_transaction(stage) as (transaction, effects):
+
+        def change() -> Baseline:
+            transaction.execute("crm", sa.text(f"UPDATE {schema}log SET note = 'before'"))
+            before = effects.begin(transaction, "crm")
+            transaction.execute("crm", sa.text(f"DELETE FROM {schema}contract WHERE id > 15"))
+            return before
+
         for _ in range(2):
             transaction.execute("crm", sa.text(f"DELETE FROM {schema}third"))
             transaction.rollback()
-        transaction.execute("crm", sa.text(f"UPDATE {schema}log SET note = 'before'"))
-        before = effects.begin(transaction, "crm")
-        gone = transaction.execute("crm", sa.text(f"DELETE FROM {schema}contract WHERE id > 15")).rowcount
-        expected = Expected(deleted={"crm.contract": gone})
+        before = change()
         assert effects.check(transaction, "crm", before, expected) == {"crm.contract": 8, "crm.customer": 0}
         with pytest.raises(FailedError, match="2 rows fewer were"):
-            effects.check(transaction, "crm", before, Expected(deleted={"crm.contract": gone + 2}))
+            effects.check(transaction, "crm", before, too_many)
+        before = change()
         transaction.execute("crm", sa.text(f"UPDATE {schema}log SET note = 'own'"))
         if engine != "postgresql":
             effects.check(transaction, "crm", before, expected, own_updates=1)
         with pytest.raises(FailedError, match="1 row would also be"):
             effects.check(transaction, "crm", before, expected)
+        assert transaction.begun == {}
 
 
 @pytest.mark.parametrize("table", ["customer", "contract"])
