@@ -47,13 +47,12 @@ def one_by_one(rights: Mapping[str, tuple[Right, ...]]) -> Iterator[tuple[str, R
                 yield source, Right(right.kind, right.name, right.privilege, (column,) if column else ())
 
 
-def attempt(stage: Stage, urls: Mapping[str, str], folder: Path, *, apply: bool) -> list[JobReport] | str:
-    """The run of these roles; the error where it did not come to one."""
-    with Stage(folder, dict(stage.urls), stage.policy, chunk_rows=100, working_urls=dict(urls)) as working:
-        try:
-            return working.run(apply=apply)
-        except RetentiondError as error:
-            return str(error)
+def attempt(working: Stage, *, apply: bool) -> list[JobReport] | str:
+    """A run; the error where it did not come to one."""
+    try:
+        return working.run(apply=apply)
+    except RetentiondError as error:
+        return str(error)
 
 
 def is_refused(found: list[JobReport] | str) -> bool:
@@ -82,14 +81,18 @@ def test_these_rights_are_enough_and_none_is_too_much(
             for statement in grant_statements(dialect, [*found, *seen], names[source]):
                 acts[source](statement)
         before = content(stage)
+        working = open_roles.enter_context(
+            Stage(tmp_path, dict(stage.urls), stage.policy, chunk_rows=100, working_urls=urls)
+        )
+        assert working.jobs  # the schema as it is seen with all rights
         for source, right in one_by_one(rights):
             (grant,) = grant_statements(dialect, [right], names[source])
             acts[source](grant.replace("GRANT", "REVOKE").replace(" TO ", " FROM "))
-            assert is_refused(attempt(stage, urls, tmp_path, apply=True)), right
+            assert is_refused(attempt(working, apply=True)), right
             assert content(stage) == before, right
             acts[source](grant)
         for apply in (False, True):
-            found_reports = attempt(stage, urls, tmp_path, apply=apply)
+            found_reports = attempt(working, apply=apply)
             assert not isinstance(found_reports, str), found_reports
             (report,) = found_reports
             assert (report.failed, report.due) == (None, world.due)
