@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
@@ -37,6 +37,7 @@ from retentiond.policy.model import Policy
 from retentiond.settings import Settings
 from retentiond.state.approvals import Approval, Wanted
 from retentiond.state.keys import KeyRing
+from retentiond.state.ledger.known_keys import Purpose
 from retentiond.state.pins import Pin
 from retentiond.state.store import Store
 from retentiond.state.values import Person
@@ -108,6 +109,7 @@ class Warden:
         """What guards have against the job before anything is counted, the gravest first."""
         yield from self._stop(job)
         yield from self._files()
+        yield from self._lost_keys()
         yield from self._clock.here()
         catalogs = self._current(job)
         for source in rests_on(job):
@@ -207,6 +209,22 @@ class Warden:
         if self._exposures:
             message = "; ".join(str(exposure) for exposure in self._exposures)
             yield Objection("policy-file-mode", message, MEND)
+
+    def _lost_keys(self) -> Iterator[Objection]:
+        """Keys that were used before and cannot be read now; those that never were, the first real run makes."""
+        now = self._now()
+        this_year = f"tokens-{now.astimezone(UTC).year:04}-"
+        readings: list[tuple[Purpose, str, Callable[[], object]]] = [
+            ("sign", "", self._keys.signer),
+            ("tokens", this_year, lambda: self._keys.token_key(now)),
+        ]
+        for purpose, prefix, read in readings:
+            known = [one for one in self._store.keys.of(purpose) if one.destroyed_at is None]
+            try:
+                if any(one.key.startswith(prefix) for one in known):
+                    read()
+            except RefusedError as error:
+                yield Objection(error.code, error.message, error.hint)
 
     def _source(self, job: Job, source: str, catalog: Catalog, session: Session) -> Iterator[Objection]:
         own = [step.relation.name for step in (job.step, *job.cascade) if step.relation.source == source]
