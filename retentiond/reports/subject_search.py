@@ -145,8 +145,8 @@ class Search:
                 f"{words.batches(gap.steps)} of {job}",
                 f"the ledger lost them with its state store (entry {gap.seq})",
             )
-            if gap.source == table.relation.source and lost not in self.not_searched:
-                self.not_searched.append(lost)
+            if gap.source == table.relation.source and missing not in self.not_searched:
+                self.not_searched.append(missing)
         column = table.relation.column(table.relation.key[0])
         made: dict[tuple[str, str], dict[bytes, int]] = {}
         matches: list[Match] = []
