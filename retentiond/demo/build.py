@@ -155,4 +155,4 @@ def _is_ours(path: Path) -> bool:
         ours = {f"{company}.yaml" for company in COMPANIES}
         return all(entry.name in ours or (entry.name == "tests" and {file.name for file in entry.iterdir()} <= ours)
                    for entry in path.iterdir())  # fmt: skip
-    return path.name in ("keys", "checkpoints")
+    return path.name in ("keys", "checkpoints", f"{STATE}.locks")

@@ -88,6 +88,7 @@ def test_building_again_replaces_it_row_for_row(tmp_path: Path) -> None:
     for name in ("state.db", "state.db-wal"):
         (first.directory / name).touch()
     (first.directory / "keys").mkdir()
+    (first.directory / "state.db.locks").mkdir()
     second = build_demo(tmp_path / "demo", 300, NOW)
     assert {name: dump(path) for name, path in paths(second).items()} == before
     assert not (second.directory / "state.db").exists()
