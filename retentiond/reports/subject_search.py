@@ -137,16 +137,20 @@ class Search:
                 if isinstance(one, str) and column.length and column.type.startswith(("character(", "bpchar")):
                     yield line, one.ljust(column.length)
 
-    def look(self, table: _Table, history: History, ledger: Ledger, keys: KeyRing) -> tuple[Searched, list[Match]]:
-        """What the ledger has of the subjects in one table."""
-        label, names = ledger_label(table.relation), table_names(table.relation)
+    def note_gaps(self, relation: Relation, history: History) -> None:
+        """Notes what the ledger no longer knows of the relation's source."""
         for job, gap in history.gaps:
             lost = (
                 f"{words.batches(gap.steps)} of {job}",
                 f"the ledger lost them with its state store (entry {gap.seq})",
             )
-            if gap.source == table.relation.source and missing not in self.not_searched:
-                self.not_searched.append(missing)
+            if gap.source == relation.source and lost not in self.not_searched:
+                self.not_searched.append(lost)
+
+    def look(self, table: _Table, history: History, ledger: Ledger, keys: KeyRing) -> tuple[Searched, list[Match]]:
+        """What the ledger has of the subjects in one table."""
+        label, names = ledger_label(table.relation), table_names(table.relation)
+        self.note_gaps(table.relation, history)
         column = table.relation.column(table.relation.key[0])
         made: dict[tuple[str, str], dict[bytes, int]] = {}
         matches: list[Match] = []

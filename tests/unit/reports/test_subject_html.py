@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from retentiond.reports.certificate import Restore
+from retentiond.catalog.model import Column, Family
+from retentiond.compiler.plan import Relation
+from retentiond.reports.certificate import Gap, Restore
 from retentiond.reports.subject import Match, Searched, SubjectCertificate
 from retentiond.reports.subject_html import subject_html
+from retentiond.reports.subject_search import History, Search
 from tests.unit.reports.reading import Page
-from tests.unit.reports.stories import ISSUED, RUN, START, facts, plain_story, signer
+from tests.unit.reports.stories import ISSUED, RUN, START, facts, plain_story, policies, signer
 
 STORY = plain_story().entries
 MATCH = Match(
@@ -120,3 +123,21 @@ def test_a_restore_a_mask_and_an_unknown_rule() -> None:
     assert "A back-up of crm that held this row came back" in text
     assert "In back-ups until\nunknown" in text
     assert "Clause" not in text
+
+
+def test_what_the_ledger_lost_cannot_be_searched() -> None:
+    history = History()
+    gap = {"job": MATCH.job, "source": "sparkcentral-crm", "known": 2, "found": 5}
+    history.take(
+        {"kind": "restore", "seq": 9, "time": "2026-11-22T01:00:03Z", "event": "state-continued", "gaps": [gap]}
+    )
+    assert history.gaps == [(MATCH.job, Gap("sparkcentral-crm", 3, START, 9))]
+    key = Column("id", "INTEGER", Family.INTEGER)
+    relation = Relation("sparkcentral-crm", "sqlite", "customers", "customers", (key,), ("id",))
+    policy = policies()["sparkcentral"]
+    search = Search((policy,), policy, "customer", {"1": 1}, {}, {}, {})
+    for _ in range(2):
+        search.note_gaps(relation, history)
+    assert search.not_searched == [
+        (f"3 batches of {MATCH.job}", "the ledger lost them with its state store (entry 9)"),
+    ]
