@@ -126,6 +126,23 @@ def test_what_is_made_and_what_is_pasted_is_enough_for_a_run(site: Site) -> None
     assert again.code == 0, again.out + again.err
 
 
+def test_holds_are_asked_with_the_rights_that_were_granted_beforehand(site: Site) -> None:
+    site.paste(site("prepare", "crm", "--admin-url-file", site.admin_file()).out)
+    on = ("--policy", "shop", "--subject", "customer", "--id-file", ids(site, "11"), "--kind", "proceedings")
+    assert site("hold", "add", *on, "--matter", "m", "--review", "2027-01-01").code == 0
+    ran = site("run", "--yes", "--format", "json")
+    assert ran.code == 0, ran.out + ran.err
+    assert [(job["done"], job["held"]) for job in ran.document["jobs"]] == [(0, 1)]
+    role = f"'{site.role}'@'%'" if site.url.startswith("mysql") else site.role
+    with administrator(site.admin_url) as act:
+        act(f"REVOKE SELECT (number) ON customers FROM {role}")
+    blind = site("run", "--yes", "--format", "json")
+    assert blind.code == 1
+    (job,) = blind.document["jobs"]
+    assert job["done"] == 0
+    assert job["failed"]["code"] in ("42501", "1143")
+
+
 def ids(site: Site, *lines: str) -> str:
     file = site.folder / "ids"
     file.write_text("".join(f"{line}\n" for line in lines))
