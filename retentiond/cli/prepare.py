@@ -39,7 +39,7 @@ FENCE = {
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to write it.")
 @click.pass_obj
 def prepare_command(options: Options, source: str, *, only_print: bool, admin_url_file: Path | None, form: str) -> int:
-    """Make what a source needs, and print the least grants of every rule.
+    """Make what a source needs; print the least grants of every rule.
 
     SOURCE is one of the settings. Its fence table is made, and its role may use it; the grants on your own tables are
     printed as SQL, for an administrator to look at and paste. Nothing is ever granted on them by itself.

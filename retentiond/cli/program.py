@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "Check policy files against the grammar and the live schemas."),
     "test": ("cases", "Run the policies' own test cases."),
     "plan": ("jobs", "Show what would go, without writing anything anywhere."),
-    "prepare": ("prepare", "Make what a source needs, and print the least grants of every rule."),
+    "prepare": ("prepare", "Make what a source needs; print the least grants of every rule."),
     "doctor": ("doctor", "Check settings, rights, clocks and servers, and say what to do."),
     "run": ("jobs", "Delete and anonymise what is due, once."),
     "approve": ("approvals", "Release a new or changed rule, or a tripped guard; or take that back."),
