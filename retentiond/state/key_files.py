@@ -128,11 +128,15 @@ def _beside(file: Path, data: bytes, mode: int) -> Path:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as stream:
-        os.fchmod(descriptor, mode)
-        stream.write(data)
-        stream.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(descriptor, mode)
+            stream.write(data)
+            stream.flush()
+            os.fsync(descriptor)
+    except OSError:
+        made.unlink(missing_ok=True)
+        raise
     return made
 
 

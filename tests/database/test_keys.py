@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -434,6 +435,30 @@ def test_a_folder_that_nothing_can_be_written_to_is_said(archive: Archive) -> No
     with pytest.raises(UsageError) as caught:
         KeyRing(archive.keys, None, lambda: NOW).mask_key()
     assert caught.value.code == "keys-unwritable"
+
+
+def failing(_descriptor: int) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_key_that_may_not_be_on_the_disk_is_none(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    with archive.open() as (_, ring):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", failing)
+            for file in SECRETS:
+                with pytest.raises(UsageError) as caught:
+                    use(ring, file)
+                assert caught.value.code == "keys-unwritable"
+        assert [file.name for file in archive.keys.iterdir()] == ["state.db.identity"]
+        assert key_leaves(archive) == []
+        ring.signer()
+        before = (archive.keys / "ledger.key").read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", failing)
+            with pytest.raises(UsageError):
+                ring.rotate_signer(NOW)
+        assert (archive.keys / "ledger.key").read_bytes() == before
+        assert len(ring.signer()) == 1
 
 
 def test_a_folder_that_another_process_works_on_is_waited_for(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
 import stat
@@ -390,6 +392,23 @@ def test_a_second_place_that_cannot_be_used_is_said(archive: Archive) -> None:
         with pytest.raises(EvidenceError) as caught:
             archive.sign(store, ring)
     assert caught.value.code == "checkpoint-copy"
+
+
+def test_a_copy_that_may_not_be_on_the_disk_is_an_error(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    archive.fill(1)
+    before = archive.copy()
+    with archive.open() as (store, ring):
+        archive.chunk(store, ring)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", failing)
+            with pytest.raises(EvidenceError) as caught:
+                archive.sign(store, ring)
+        assert caught.value.code == "checkpoint-copy"
+        assert archive.copy() == before
+        assert archive.sign(store, ring) == archive.copy() != before
 
 
 def test_a_second_place_that_another_process_holds_is_waited_for(
