@@ -48,7 +48,7 @@ class Books:
     last_time: datetime | None = None
     pruned_before: datetime | None = None
     _open: dict[str, _Intent] = field(default_factory=dict)
-    _settled: dict[str, _Intent] = field(default_factory=dict)
+    _settled: set[str] = field(default_factory=set)
     _gone: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -105,7 +105,8 @@ class Books:
         if any(count > intent.tables.get(table, 0) for table, count in tables.items()):
             raise BooksError("more rows than were meant")
         if status in _SETTLED:
-            self._settled[batch] = self._open.pop(batch)
+            self._settled.add(batch)
+            del self._open[batch]
         elif status not in _OPEN:
             raise BooksError("an outcome of no known status")
         if status == "destroyed":
