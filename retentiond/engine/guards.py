@@ -109,6 +109,7 @@ class Warden:
         """What guards have against the job before anything is counted, the gravest first."""
         yield from self._stop(job)
         yield from self._files()
+        yield from self._forged(job)
         yield from self._lost_keys()
         yield from self._clock.here()
         catalogs = self._current(job)
@@ -209,6 +210,11 @@ class Warden:
         if self._exposures:
             message = "; ".join(str(exposure) for exposure in self._exposures)
             yield Objection("policy-file-mode", message, MEND)
+
+    def _forged(self, job: Job) -> Iterator[Objection]:
+        if self._store.approvals.forged(job.name):
+            message = f"somebody wrote an approval of {job.name} into the state store, and the ledger knows of none"
+            yield Objection("forged", message, "find out who; `retentiond approve --withdraw` clears it")
 
     def _lost_keys(self) -> Iterator[Objection]:
         """Keys that were used before and cannot be read now; those that never were, the first real run makes."""

@@ -90,6 +90,12 @@ class Approvals:
         with store_errors("reading approvals"), self._engine.connect() as connection:
             return _of(connection, job)
 
+    def forged(self, job: str) -> int:
+        """How many approvals of a job stand in the table, not taken back, of which the ledger knows nothing."""
+        query = select(schema.approvals).where((_A.job == job) & _A.withdrawn_at.is_(None))
+        with store_errors("reading approvals"), self._engine.connect() as connection:
+            return sum(not _vouched(connection, row) for row in connection.execute(query).all())
+
     def open(self) -> tuple[Approval, ...]:
         """All approvals and requests that nobody took back, newest first."""
         query = select(schema.approvals).where(_A.withdrawn_at.is_(None)).order_by(_A.seq.desc())

@@ -96,7 +96,9 @@ class Guarded:
         first = 1 + (self.rows("SELECT COALESCE(MAX(id), 0) FROM accounts")[0][0])
         values = [f"({first + n}, 'n', '{OLD if n < old else NEW}')" for n in range(old + new)]
         for start in range(0, len(values), 500):
-            self.administer(f"INSERT INTO accounts VALUES {', '.join(values[start : start + 500])}")
+            self.administer(
+                f"INSERT INTO accounts (id, name, closed_at) VALUES {', '.join(values[start : start + 500])}"
+            )
 
     @property
     def count(self) -> int:

@@ -142,8 +142,13 @@ def test_a_line_in_the_table_is_no_approval(small: Guarded, how: str) -> None:
             store.execute("UPDATE approvals SET digest = ?", [digest])
         assert store.execute("SELECT COUNT(*) FROM approvals WHERE digest = ?", [digest]).fetchone() == (1,)
     store.close()
-    assert told(small.run()) == ("ok", "missing", 0)
+    for report in (small.plan(), small.run(), small.run(yes=True)):
+        assert told(report)[0::2] == ("forged", 0)
     assert small.count == 8
+    with small.command() as command:
+        command.store.approvals.withdraw([name], by=ANNA, now=utc_now())
+    assert told(small.run()) == ("ok", "missing", 0)
+    assert told(small.run(yes=True)) == ("ok", "given", 3)
 
 
 # Caps
