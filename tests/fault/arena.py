@@ -153,7 +153,9 @@ class Arena:
     def ids(self, table: str, where: str = "") -> set[int]:
         """The rows of a table that are there now."""
         query = f"SELECT id FROM {table}" + (f" WHERE {where}" if where else "")
-        with self.company(self.source_of(table)) as connection:
+        # Somebody frozen may have a SQLite file for itself, and we only read.
+        engine = self.engine(self.source_of(table)).execution_options(reads=True)
+        with engine.begin() as connection:
             return {int(row[0]) for row in connection.exec_driver_sql(query)}
 
     def new_ids(self, count: int) -> list[int]:
@@ -230,6 +232,11 @@ def own_engine(url: str) -> sa.Engine:
     if url.startswith("sqlite"):
         engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"timeout": 20, "isolation_level": None})
         sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = ON"))
-        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        sa.event.listen(engine, "begin", _begin)
         return engine
     return sa.create_engine(url, pool_size=1, max_overflow=20, pool_pre_ping=True)
+
+
+def _begin(connection: sa.Connection) -> None:
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import pytest
@@ -23,6 +24,7 @@ from tests.fault.victims import Nursery, Victim
 
 Arenas = Callable[..., Arena]
 
+LONG = partial(pytest.param, marks=pytest.mark.long)
 AT_A_TIME = 8  # holds of one process
 FEWEST = 60  # rows of a table that are due, while holds are placed on some of them
 
@@ -79,7 +81,7 @@ def raced(arena: Arena, nursery: Nursery, holds: int, build: Build = "") -> Race
     return race
 
 
-@pytest.mark.parametrize("point", ["intent.after", "commit.before", "commit.after"])
+@pytest.mark.parametrize("point", [LONG("intent.after"), LONG("commit.before"), "commit.after"])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_hold_settles_what_a_dead_run_left(engine: str, point: str, arenas: Arenas, nursery: Nursery) -> None:
     """It is in force at once, and tells what went before."""
@@ -96,7 +98,7 @@ def test_a_hold_settles_what_a_dead_run_left(engine: str, point: str, arenas: Ar
     assert len(customers) - len(arena.ids("customers")) == went
 
 
-@pytest.mark.parametrize("point", ["fence.after", "change.after", "intent.before", "gate.before"])
+@pytest.mark.parametrize("point", [LONG("fence.after"), LONG("change.after"), LONG("intent.before"), "gate.before"])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_run_that_stands_before_the_gate_asks_again_behind_it(
     engine: str, point: str, arenas: Arenas, nursery: Nursery
@@ -114,15 +116,7 @@ def test_a_run_that_stands_before_the_gate_asks_again_behind_it(
     finish(arena, nursery, frozen)
 
 
-BEHIND = [
-    pytest.param("gate.after", marks=pytest.mark.long),
-    "commit.before",
-    pytest.param("commit.after", marks=pytest.mark.long),
-    pytest.param("outcome.before", marks=pytest.mark.long),
-]
-
-
-@pytest.mark.parametrize("point", BEHIND)
+@pytest.mark.parametrize("point", [LONG("gate.after"), "commit.before", LONG("commit.after"), LONG("outcome.before")])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_run_that_stands_still_behind_the_gate_is_named(
     engine: str, point: str, arenas: Arenas, nursery: Nursery
