@@ -10,11 +10,16 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check lint format man clean
+# Of the long part of the fault suite.
+KILLS ?= 300
+HOLDS ?= 1000
+
+.PHONY: help demo test test-fault check lint format man clean
 
 help:
 	@echo "make demo    sample databases of five companies, their policies dry-run and enforced (in demo-data/)"
 	@echo "make test    linters, types and the whole test suite on SQLite, PostgreSQL and MariaDB"
+	@echo "make test-fault   the long part of the fault suite: KILLS=300 at random, HOLDS=1000 that race with runs"
 	@echo "make check   linters and types alone;  make lint: ruff alone;  make format: ruff writes"
 	@echo "make man     man pages into build/man"
 	@echo "make clean   removes all that the above made, the virtual environment too"
@@ -26,6 +31,11 @@ test: $(VENV)/.test-ready
 	.ci/servers
 	$(MAKE) --no-print-directory check
 	TMPDIR=$(SCRATCH) $(BIN)/python -m pytest -n $(WORKERS)
+
+test-fault: $(VENV)/.test-ready
+	.ci/servers
+	TMPDIR=$(SCRATCH) $(BIN)/python -m pytest tests/fault --long --kills $(KILLS) --holds $(HOLDS) \
+		-n $(WORKERS) --dist worksteal
 
 check: lint
 	$(BIN)/mypy

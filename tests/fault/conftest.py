@@ -13,6 +13,19 @@ from tests.fault.victims import Nursery
 NewDatabase = Callable[[str], str]
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the long tests measured, in one line each."""
+    told = [text for report in terminalreporter.getreports("passed") for name, text in report.user_properties]
+    for text in told:
+        terminalreporter.write_line(str(text))
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Says something in the summary of the whole run."""
+    return lambda text: record_property("fault suite", text)
+
+
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
     """The process that forks victims, one for all tests of a worker."""

@@ -7,7 +7,6 @@ company rests, a run comes to its end, and everything is looked at.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -35,15 +34,14 @@ def test_killed_at_any_instant(engine: str, arenas: Arenas, nursery: Nursery) ->
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_killed_at_any_instant_often(
-    engine: str, arenas: Arenas, nursery: Nursery, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
+    engine: str, arenas: Arenas, nursery: Nursery, pytestconfig: pytest.Config, tell: Callable[[str], None]
 ) -> None:
     kills = -(-pytestconfig.getoption("kills") // len(ENGINES))
     begun = time.monotonic()
     where = killed(arenas(engine, chunk_rows=3), nursery, kills)
-    with capsys.disabled():
-        pace = (time.monotonic() - begun) / kills
-        places = ", ".join(f"{point} {count}" for point, count in where.most_common())
-        os.write(2, f"\n{engine}: {kills} kills, {pace:.2f} s each; the last point before: {places}\n".encode())
+    pace = (time.monotonic() - begun) / kills
+    places = ", ".join(f"{point} {count}" for point, count in where.most_common())
+    tell(f"{engine}: {kills} kills, {pace:.2f} s each; the last point before each: {places}")
 
 
 def killed(arena: Arena, nursery: Nursery, kills: int) -> Counter[str]:
