@@ -145,14 +145,14 @@ class SubjectGraph:
 
 def _belonging(records: Mapping[str, Record], subject_type: str) -> frozenset[str]:
     """The records of that type of subject, all that belong to one, and what goes with any of these."""
+    below: dict[str, list[str]] = {name: list(record.cascade) for name, record in records.items()}
+    for name, record in records.items():
+        for link in record.belongs_to:
+            below[link.record].append(name)
     found = {name for name, record in records.items() if record.subject_type == subject_type}
-    while True:
-        more = {
-            name
-            for name, record in records.items()
-            if name not in found and any(link.record in found for link in record.belongs_to)
-        }
-        more |= {child for name in found for child in records[name].cascade if child in records} - found
-        if not more:
-            return frozenset(found)
-        found |= more
+    waiting = list(found)
+    while waiting:
+        new = {name for name in below[waiting.pop()] if name in records} - found
+        found |= new
+        waiting += new
+    return frozenset(found)

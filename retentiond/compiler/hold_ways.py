@@ -12,7 +12,9 @@ from retentiond.compiler.hold_graph import Node, SubjectGraph, SubjectTable
 from retentiond.compiler.hold_values import WORDS, bytewise
 from retentiond.compiler.plan import HoldHop, Relation
 
-_MOST_TESTS = 24  # in one statement; beyond that, climbing is the shorter question
+# In one statement, and joined in one test: beyond that, climbing is the shorter question. No engine joins more than 61.
+_MOST_TESTS = 24
+_MOST_HOPS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,11 @@ class Shape:
 
     columns: tuple[str, ...]
     hops: tuple[HoldHop, ...] = ()
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Where it stands among others: the cheapest first, whatever was read first."""
+        return len(self.hops), self.columns, [(hop.near_columns, hop.far.label) for hop in self.hops]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,8 @@ class Ways:
                 spared = set()
             rest = {shape: origins for shape, origins in above.tests.items() if shape not in spared}
             near = way.far.source == table.relation.source and node not in circle and not above.climbs
-            if near and _joins(table.relation, way) and len(found.tests) + len(rest) <= _MOST_TESTS:
+            few = len(found.tests) + len(rest) <= _MOST_TESTS and all(len(one.hops) < _MOST_HOPS for one in rest)
+            if near and few and _joins(table.relation, way):
                 for shape, origins in rest.items():
                     found.add(Shape(shape.columns, (way, *shape.hops)), origins)
             elif rest or above.climbs or node in circle:

@@ -103,6 +103,7 @@ class _Subjects:
         self._ways = Ways(graph)
         self._ids = tuple(ids)
         self._typed: dict[tuple[Column, Dialect], list[Key]] = {}
+        self._ancestors: dict[str, Ancestor] = {}
 
     def tests(self, relation: Relation) -> Iterator[tuple[Shape, tuple[Key, ...]]]:
         """What the relation's source can be asked, each with the keys that make a row held."""
@@ -119,10 +120,15 @@ class _Subjects:
         while waiting:
             far = waiting.pop()
             if far.label not in ancestors:
-                hops = self._ways.of(far).climbs
-                ancestors[far.label] = Ancestor(far, _tests(dict(self.tests(far))), hops)
-                waiting += [hop.far for hop in hops]
+                ancestors[far.label] = found = self._ancestor(far)
+                waiting += [hop.far for hop in found.hops]
         return HoldClimb(first, tuple(ancestors[label] for label in sorted(ancestors))) if first else None
+
+    def _ancestor(self, relation: Relation) -> Ancestor:
+        if relation.label not in self._ancestors:
+            hops = self._ways.of(relation).climbs
+            self._ancestors[relation.label] = Ancestor(relation, _tests(dict(self.tests(relation))), hops)
+        return self._ancestors[relation.label]
 
     def _values(self, origin: Origin) -> list[Key]:
         """The ids as values of the column that names the subject; one that does not fit names nobody there."""
@@ -136,7 +142,7 @@ class _Subjects:
 
 def _tests(found: Mapping[Shape, Collection[Key]]) -> tuple[HoldTest, ...]:
     """The tests that some row could pass, the cheapest first."""
-    shapes = sorted((shape for shape, keys in found.items() if keys), key=lambda shape: (len(shape.hops), repr(shape)))
+    shapes = sorted((shape for shape, keys in found.items() if keys), key=lambda shape: shape.place)
     return tuple(HoldTest(shape.columns, tuple(found[shape]), shape.hops) for shape in shapes)
 
 
