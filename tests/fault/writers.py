@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -57,7 +58,7 @@ class Writer:
         try:
             with self.arena.engine("crm").connect() as connection:
                 transaction = connection.begin()
-                entries = ACTS[name](self.arena, connection, self._random)
+                entries = (ACTS | LOCKING)[name](self.arena, connection, self._random)
                 if not entries:
                     transaction.rollback()
                     return
@@ -178,6 +179,20 @@ def _take_customer(arena: Arena, connection: sa.Connection, chance: random.Rando
         entries.append(Entry("took", table, frozenset(ids)))
     return entries
 
+
+def _cross(arena: Arena, connection: sa.Connection, chance: random.Random) -> list[Entry]:
+    """Locks a contract and then its customer, the other way round than retentiond does; changes nothing."""
+    one = _next(connection, "contracts", "ended_at", chance)
+    if one is None:
+        return []
+    _changed(connection, f"UPDATE contracts SET ended_at = ended_at WHERE id = {one}")
+    time.sleep(0.02)
+    _changed(connection, f"UPDATE customers SET name = name WHERE id = {arena.contracts[one]}")
+    return []
+
+
+LOCKING: dict[str, Act] = {"cross": _cross}
+"""Acts that only stand in the way; a test asks for them by name."""
 
 ACTS: dict[str, Act] = {
     "touch-visit": _touch_visit,
