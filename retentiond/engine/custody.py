@@ -87,6 +87,12 @@ class Custody:
                 code="state-restored",
             ) from None
 
+    def drop_old_tokens(self) -> None:
+        """Drops the tokens whose time is over, and signs that. Not to be called where a clock is doubted."""
+        kept = self.sources.settings.tokens_kept
+        if self.store.ledger.prune_tokens(self.keys, self.now(), kept):
+            self.checkpoint()
+
     def checkpoint(self) -> None:
         """Signs the ledger as it is and puts the checkpoint into its second place."""
         self.store.ledger.checkpoint(self.keys, self.checkpoint_copy, self.now())

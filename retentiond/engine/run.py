@@ -3,6 +3,7 @@
 import getpass
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from retentiond.engine.job_run import JobRun, Progress, heading
 from retentiond.engine.report import JobReport
 from retentiond.engine.session import Session
 from retentiond.engine.sources import Sources
-from retentiond.errors import RetentiondError
+from retentiond.errors import RefusedError, RetentiondError, TransientError
 from retentiond.state import values as state
 from retentiond.state.store import Store
 from retentiond.state.values import Failure
@@ -46,13 +47,19 @@ def carry_out(  # noqa: PLR0913 - all but three are named at the call
     """
     if apply and custody is None:
         raise ValueError("nothing may go without a record")
+    guards = set()
     for job in jobs:
         if isinstance(job, BlockedJob):
             yield _blocked(job, at, custody.store if apply and custody else None, requested_by, apply=apply)
         elif estimate and not apply:
             yield _estimated(job, sources, at)
         else:
-            yield JobRun(job, sources, at, custody, progress, apply=apply).report(requested_by)
+            report = JobRun(job, sources, at, custody, progress, apply=apply).report(requested_by)
+            guards.add(report.guard)
+            yield report
+    if apply and custody is not None and "ok" in guards and "clock" not in guards:
+        with suppress(RefusedError, TransientError):  # it can wait for the next run
+            custody.drop_old_tokens()
 
 
 def _blocked(job: BlockedJob, at: datetime, store: Store | None, requested_by: str, *, apply: bool) -> JobReport:
