@@ -47,6 +47,8 @@ class HoldBook:
     def _read(self) -> None:
         # The epoch first: what is placed between the two is read twice, and never missed.
         epoch = self._store.control.epoch()
+        if self._epoch < 0:
+            self._store.holds.check_all_there()
         if epoch != self._epoch:
             self._active = self._store.holds.active(self._keys)
             self._compiler = compiler_of(self._workspace, self._active)

@@ -27,6 +27,8 @@ from retentiond.state.values import Person
 Kind = Literal["proceedings", "legal-obligation", "restriction", "authority"]
 Scope = Literal["subject", "record", "source"]
 
+_MARK = b'"kind":"hold"'  # stands in each of our leaves as it is written there
+
 _H = schema.holds.c
 _I = schema.hold_ids.c
 
@@ -134,6 +136,20 @@ class Holds:
             return tuple(standing)
         ids = self._opened({hold.id for hold in standing}, keys.sealer())
         return tuple(replace(hold, ids=tuple(ids.get(hold.id, ()))) for hold in standing)
+
+    def check_all_there(self) -> None:
+        """
+        Returns where every hold that the ledger ever told of is remembered; it reads the whole ledger.
+
+        Raises:
+            EvidenceError: where somebody removed one.
+        """
+        known = {hold.id for hold in self.all()}
+        for leaf in self._ledger.leaves():
+            if _MARK in leaf:
+                said = json.loads(leaf)
+                if said["kind"] == "hold" and said["hold"] not in known:
+                    raise _tampered(said["hold"])
 
     def release(self, hold_id: str, *, by: Person, now: datetime, four_eyes: bool) -> bool:
         """
