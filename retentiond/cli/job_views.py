@@ -89,7 +89,8 @@ def _permissions(reports: Sequence[JobReport]) -> list[str]:
             continue
         names = [name_of(report) for report in group]
         names = names if len(names) <= _MOST_NAMED else [*names[:_MOST_NAMED], f"and {len(names) - _MOST_NAMED} more"]
-        lines.append(f"{counted(len(group), 'job')} wait for approval: {reason}: {', '.join(names)}")
+        what = f"{counted(len(group), 'job')} wait for approval (`retentiond approve`)"
+        lines.append(f"{what}: {reason}: {', '.join(names)}")
     return lines
 
 

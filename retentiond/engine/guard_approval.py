@@ -45,7 +45,7 @@ class Judgement:
         if not self.stops:
             return ""
         whys = [*([] if self.standing else [self.reason]), *(cap.message for cap in self.caps)]
-        return f"{'; '.join(whys)} (`retentiond approve` releases it)"
+        return "; ".join([*whys, "`retentiond approve` releases it"])
 
 
 def judge(

@@ -26,6 +26,8 @@ from retentiond.state.values import Person
 # What is due grows between the look and the run; by this much it may, before the approval no longer covers it.
 MARGIN = 1.1
 
+_MOST = 50  # of one job: older ones say nothing any more
+
 _A = schema.approvals.c
 
 
@@ -86,7 +88,7 @@ class Approvals:
         self._writable = writable
 
     def of(self, job: str) -> tuple[Approval, ...]:
-        """Every approval of a job that the ledger vouches for, newest first; those taken back too."""
+        """The last approvals of a job that the ledger vouches for, newest first; those taken back too."""
         with store_errors("reading approvals"), self._engine.connect() as connection:
             return _of(connection, job)
 
@@ -178,7 +180,8 @@ class Approvals:
 
 
 def _of(connection: Connection, job: str) -> tuple[Approval, ...]:
-    rows = connection.execute(select(schema.approvals).where(_A.job == job).order_by(_A.seq.desc())).all()
+    newest = select(schema.approvals).where(_A.job == job).order_by(_A.seq.desc()).limit(_MOST)
+    rows = connection.execute(newest).all()
     return tuple(_approval(row) for row in rows if _vouched(connection, row))
 
 

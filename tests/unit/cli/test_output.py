@@ -84,7 +84,7 @@ def test_what_waits_for_the_same_stands_in_one_line() -> None:
     waits = [replace(MASKED, rule=f"r{n}", approval="missing", guard_message=f"first run; {n} rows") for n in range(12)]
     assert remarks(waits[:2]) == [f"shop/r{n}@support: waits for approval: first run; {n} rows" for n in range(2)]
     (line,) = remarks(waits)
-    assert line.startswith("12 jobs wait for approval: first run: shop/r0@support, ")
+    assert line.startswith("12 jobs wait for approval (`retentiond approve`): first run: shop/r0@support, ")
     assert line.endswith("and 2 more")
     guarded = replace(LOOKED, guard="stop", guard_message="anna stopped everything")
     assert (
