@@ -136,6 +136,36 @@ def test_a_run_that_stands_still_behind_the_gate_is_named(
     finish(arena, nursery, frozen)
 
 
+TAKEN_BACK = [
+    pytest.param(["stop"], ["resume"], id="stop"),
+    pytest.param(["stop", "shop/c*"], ["resume", "shop/c*"], marks=pytest.mark.long, id="stop-some"),
+    pytest.param(["approve", "shop/customers", "--withdraw"], [], id="withdraw"),
+]
+
+
+@pytest.mark.parametrize("point", [LONG("fence.after"), LONG("intent.after"), "gate.before", LONG("gate.after")])
+@pytest.mark.parametrize(("command", "undo"), TAKEN_BACK)
+@pytest.mark.parametrize("engine", ENGINES[:1])
+def test_what_was_allowed_is_taken_back_before_the_next_commit(
+    engine: str, command: list[str], undo: list[str], point: str, arenas: Arenas, nursery: Nursery
+) -> None:
+    """The kill switch, and an approval (E11): behind the gate the owner asks again, here too."""
+    arena, _, customers = _held(arenas, engine, nursery)
+    frozen = start(arena, nursery, Fault("stop", point, 2), rules=["shop/customers"])
+    assert frozen.wait_frozen(), frozen.story()
+    arena.do(nursery, *command, code=1 if point == "gate.after" else 0)
+    frozen.signal(signal.SIGCONT)
+    assert frozen.wait() == 3, frozen.story()
+    assert [name for name, _ in frozen.steps()].count("commit.after") == 1
+    assert len(arena.ids("customers")) == len(customers) - 3
+    if undo:
+        again = start(arena, nursery)
+        assert again.wait() == 3, again.story()
+        assert "commit.before" not in dict(again.steps()) or command[1:], again.story()
+        arena.do(nursery, *undo)
+    finish(arena, nursery, frozen)
+
+
 def _held(arenas: Arenas, engine: str, nursery: Nursery) -> tuple[Arena, Race, list[int]]:
     arena = arenas(engine, chunk_rows=3)
     arena.add_live()
