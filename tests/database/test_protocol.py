@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from retentiond.engine import fence, gate, protocol, steps
+from retentiond.engine import fence, gate, steps
 from retentiond.engine.custody import Custody
 from retentiond.engine.report import JobReport
 from retentiond.engine.session import Transaction
@@ -161,7 +161,8 @@ def test_a_run_that_breaks_off_at_any_step_is_finished_by_the_next(stage: Stage,
 
 
 def test_a_commit_whose_reply_is_lost_is_not_repeated(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, lost = gate.commit, []
+    real = gate.commit
+    lost: list[int] = []
 
     def commit(transaction: Transaction, order: list[str]) -> None:
         real(transaction, order)
@@ -169,7 +170,7 @@ def test_a_commit_whose_reply_is_lost_is_not_repeated(stage: Stage, monkeypatch:
             lost.append(1)
             raise EvidenceError("the reply was lost") from None
 
-    monkeypatch.setattr(protocol.gate, "commit", commit)
+    monkeypatch.setattr(gate, "commit", commit)
     (report,) = stage.run()
     assert (lost, report.failed, report.done) == ([1], None, DUE)
     balanced(stage, gone=DUE)
@@ -177,7 +178,8 @@ def test_a_commit_whose_reply_is_lost_is_not_repeated(stage: Stage, monkeypatch:
 
 
 def test_a_commit_that_never_came_is_an_aborted_batch(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, lost = gate.commit, []
+    real = gate.commit
+    lost: list[int] = []
 
     def commit(transaction: Transaction, order: list[str]) -> None:
         if not lost:
@@ -185,7 +187,7 @@ def test_a_commit_that_never_came_is_an_aborted_batch(stage: Stage, monkeypatch:
             raise BrokenOffError
         real(transaction, order)
 
-    monkeypatch.setattr(protocol.gate, "commit", commit)
+    monkeypatch.setattr(gate, "commit", commit)
     (report,) = stage.run()
     assert report.failed is not None
     assert outcomes(stage.custody) == [("aborted", "recovered")]
@@ -270,7 +272,8 @@ def test_a_source_may_hold_no_table_of_ours(
 ) -> None:
     with staged(tmp_path, {"crm": new_database(engine)}) as stage:
         stage.more_settings = 'fence = "probe"'
-        real, calls = gate.commit, []
+        real = gate.commit
+        calls: list[int] = []
 
         def commit(transaction: Transaction, order: list[str]) -> None:
             calls.append(1)
@@ -280,7 +283,7 @@ def test_a_source_may_hold_no_table_of_ours(
             if len(calls) == 1:
                 raise EvidenceError("the reply was lost")
 
-        monkeypatch.setattr(protocol.gate, "commit", commit)
+        monkeypatch.setattr(gate, "commit", commit)
         (report,) = stage.run()
         assert report.failed is not None
         assert outcomes(stage.custody) == [("destroyed", "probe"), ("aborted", "probe")]
