@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from retentiond.compiler.plan import Job
 from retentiond.engine import change, chunk, gate
 from retentiond.engine.custody import Custody
+from retentiond.engine.protocol import Protocol
 from retentiond.engine.report import JobReport
 from retentiond.engine.run import carry_out
 from retentiond.engine.sources import Sources
@@ -220,7 +221,7 @@ class Interrupted:
         self.times = 0
 
     def __enter__(self) -> Self:
-        before = {"paged": (change, "lock"), "looked": (gate, "commit")}
+        before: dict[str, tuple[Any, str]] = {"paged": (Protocol, "begin"), "looked": (gate, "commit")}
         after = {"locked": (change, "lock"), "examined": (chunk, "examine"), "gathered": (chunk, "gather")}
         if self._point in before:
             self._wrap(*before[self._point], first=True)
