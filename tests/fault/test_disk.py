@@ -68,14 +68,16 @@ def test_the_source_cannot_be_written(call: str, arenas: Arenas, nursery: Nurser
         finish(arena, nursery, victim)
 
 
-@pytest.mark.parametrize("point", ["intent.before", "commit.before", "outcome.before"])
+@pytest.mark.parametrize(
+    "point", ["intent.before", "commit.before", pytest.param("outcome.before", marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_no_file_may_grow_any_more(engine: str, point: str, arenas: Arenas, nursery: Nursery) -> None:
     """The kernel itself says no (EFBIG), to the state store and to a SQLite source alike."""
     arena = arenas(engine, chunk_rows=2)
     arena.add_live()
     for nth in (1, 4):
-        arena.add_due(4, 4, 4)
+        arena.add_due(2, 4, 2)
         # Less than any of SQLite's logs has, more than an error message takes.
         victim = start(arena, nursery, Fault("limit", point, nth, seconds=4096))
         assert victim.wait() in (1, 4), victim.story()

@@ -8,14 +8,14 @@ is another one each time: three jobs make chunks, of rows with children, of rows
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 import pytest
 
 from tests.fault.arena import Arena
 from tests.fault.orders import Fault
-from tests.fault.trials import ENGINES, NOT_NOW, POINTS, finish, start
+from tests.fault.trials import DISTINCT, ENGINES, NOT_NOW, POINTS, finish, start
 from tests.fault.victims import Nursery
 
 Arenas = Callable[..., Arena]
@@ -29,12 +29,16 @@ EXTENTS = [
 ]
 
 
-def plays(every: bool) -> Iterator[tuple[str, int, bool]]:
-    """Points, each with the chunk at which it is met – one of them or each –, and whether all is looked at then."""
+def plays(every: bool, quick: Sequence[str] = DISTINCT) -> Iterator[tuple[str, int, bool]]:
+    """
+    Points, each with the chunk at which it is met, and whether all is looked at then: with `every` all points and each
+    chunk, else the quick ones, each with one chunk.
+    """
+    chunks = len(RULES) * CHUNKS
     found = [
         (point, nth)
-        for point in POINTS
-        for nth in (range(1, len(RULES) * CHUNKS + 1) if every else [Random(point).randint(1, len(RULES) * CHUNKS)])
+        for point in (POINTS if every else quick)
+        for nth in (range(1, chunks + 1) if every else [Random(point).randint(1, chunks)])
     ]
     for at, (point, nth) in enumerate(found, 1):
         yield point, nth, at % BETWEEN == 0 or at == len(found)
@@ -54,7 +58,7 @@ def add_due(arena: Arena) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_killed_at_each_step(engine: str, every: bool, arenas: Arenas, nursery: Nursery) -> None:
     arena = small(arenas, engine)
-    for point, nth, looked_at in plays(every):
+    for point, nth, looked_at in plays(every, quick=POINTS):
         add_due(arena)
         victim = start(arena, nursery, Fault("kill", point, nth))
         assert victim.wait() == -signal.SIGKILL, victim.story()

@@ -16,6 +16,9 @@ from tests.fault.victims import Nursery, Victim
 POINTS = tuple(name for name in NAMES if not name.startswith("settle"))
 """Before and after each step of the protocol; `settle` is recovery's own."""
 
+DISTINCT = tuple(name for name in POINTS if name.endswith(".after") or name in ("commit.before", "outcome.before"))
+"""Those with something done between each and the next; enough for a quick look."""
+
 ENGINES = [
     pytest.param("sqlite"),
     pytest.param("postgresql", marks=pytest.mark.postgresql),
