@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
+from sqlalchemy.dialects import mysql
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from retentiond.catalog.model import Column, Family
@@ -96,12 +97,30 @@ def equal_one_of(
         return sa.and_(*present, _postgresql(known, targets, keys))
     if relation.dialect == "sqlite":
         return sa.and_(*present, _sqlite(known, targets, keys))
-    # A JSON column would bring a collation of its own into the comparison; constants do not.
-    pairs = zip(known, targets, strict=True)
-    sides = [sa.cast(target, sa.CHAR) if column.family is Family.OTHER else target for column, target in pairs]
+    return sa.and_(*present, _mysql(known, targets, keys))
+
+
+def _mysql(
+    columns: Sequence[Column], targets: Sequence[ColumnElement[Any]], keys: Sequence[Key]
+) -> ColumnElement[bool]:
+    """Constants one by one: a JSON column of text would bring a collation of its own into the comparison."""
+    sides = [
+        _wide(column, target, [key[index] for key in keys])
+        for index, (column, target) in enumerate(zip(columns, targets, strict=True))
+    ]
     if len(sides) == 1:
-        return sa.and_(*present, sides[0].in_([key[0] for key in keys]))
-    return sa.and_(*present, sa.tuple_(*sides).in_(list(keys)))
+        return sides[0].in_([key[0] for key in keys])
+    return sa.tuple_(*sides).in_(list(keys))
+
+
+def _wide(column: Column, target: ColumnElement[Any], values: Sequence[object]) -> ColumnElement[Any]:
+    """The column so that all values can be compared with it: in a character set that knows their letters."""
+    if column.family is Family.OTHER:
+        return sa.cast(target, sa.CHAR)
+    narrow = column.family is Family.TEXT and not (column.collation or "utf8mb4").startswith("utf8mb4")
+    if narrow and not all(str(value).isascii() for value in values):
+        return sa.cast(target, mysql.CHAR(charset="utf8mb4"))
+    return target
 
 
 def _postgresql(
