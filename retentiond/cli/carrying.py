@@ -65,6 +65,8 @@ class Carrying:
         self._rules = rules
         self._source = source
         self._stack = ExitStack()
+        self.looked_at: tuple[Job, ...] = ()
+        """The jobs with what was held when they were looked at last."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -94,7 +96,9 @@ class Carrying:
         if estimate:
             return self.carry(at, None, estimate=True)
         with self._reading() as custody:
-            return self.carry(at, custody)
+            outcome = self.carry(at, custody)
+            self.looked_at = tuple(_with_holds(self.ready, custody))
+        return outcome
 
     def do(self, at: datetime, consent: Consent) -> Outcome:
         """What a run found and did; `consent` is the yes that was said to it beforehand."""
@@ -148,6 +152,15 @@ class Carrying:
                 warn(f"what is held, approved and stopped is not known: {error}")
                 custody = None
             yield custody
+
+
+def _with_holds(jobs: Iterable[Job], custody: Custody | None) -> Iterator[Job]:
+    """The jobs with what is held; without one of which nobody can tell, as its report has said."""
+    for job in jobs:
+        try:
+            yield job if custody is None else custody.holds.apply(job)
+        except RetentiondError:
+            continue
 
 
 def ask(outcome: Outcome, zone: ZoneInfo) -> Consent:
@@ -204,7 +217,9 @@ def sample_of(carrying: Carrying, outcome: Outcome, count: int) -> dict[str, Seq
 
     fine = {name_of(report) for report in outcome.reports if not report.failed}
     return {
-        job.name: sample_keys(job, carrying.sources, outcome.at, count) for job in carrying.ready if job.name in fine
+        job.name: sample_keys(job, carrying.sources, outcome.at, count)
+        for job in carrying.looked_at
+        if job.name in fine
     }
 
 

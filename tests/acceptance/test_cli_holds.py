@@ -73,6 +73,8 @@ def test_from_placed_to_released(shop: Shop) -> None:
         ("contract-data", 1, 1),
         ("complaint-data", 0, 2),
     ]
+    jobs = shop("plan", "shop/contract-data", "--sample", "9", "--format", "json").document["jobs"]
+    assert jobs[0]["sample"] == [[6]]
     run = shop("run", "--yes", "--format", "json")
     assert [(job["done"], job["held"]) for job in run.document["jobs"]] == [(1, 1), (0, 2)]
     assert shop.rows("SELECT id FROM customers WHERE id IN (1, 6)") == [(1,)]
