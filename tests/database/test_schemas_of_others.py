@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from retentiond.cli import main
+from tests.database.custody import ACCEPT, prepare
 from tests.database.schemas import as_user, carry_out, source
 
 AT = "2026-06-01T00:00:00Z"
@@ -27,7 +28,8 @@ class Desk:
         (self._folder / "policies" / "others.yaml").write_text(policy)
         lines = [f'policies = "{self._folder}/policies"', "[state]", f'url = "sqlite:///{self._folder}/state.db"']
         for name, url in urls.items():
-            lines += [f"[sources.{name}]", f'url = "{url}"']
+            lines += [f"[sources.{name}]", f'url = "{url}"', ACCEPT]
+            prepare(url)
         (self._folder / "retentiond.toml").write_text("\n".join(lines) + "\n")
 
     def call(self, *arguments: str) -> tuple[int, str, str]:

@@ -142,7 +142,7 @@ class World:
     def tables(self, source: str) -> list[str]:
         engine = sa.create_engine(self.urls[source], poolclass=sa.NullPool)
         try:
-            return sorted(sa.inspect(engine).get_table_names())
+            return sorted(name for name in sa.inspect(engine).get_table_names() if name != "retentiond_fence")
         finally:
             engine.dispose()
 
