@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.warm import call
 
 COMMAND = Path(sys.executable).parent / "retentiond"
 
@@ -164,22 +165,13 @@ class Shop:
 
 
 def command(*arguments: str, stdin: str | None = None, folder: Path | None = None, **environment: str) -> Done:
-    """Calls the installed command; fails where a traceback or the canary is seen."""
+    """Calls the command in a process of its own; fails where a traceback or the canary is seen."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RETENTIOND_")}
-    done = subprocess.run(
-        [COMMAND, *arguments],
-        input=stdin if stdin is not None else "",
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=folder,
-        env=clean | environment,
-        check=False,
-    )
-    for text in (done.stdout, done.stderr):
+    code, out, err = call(arguments, stdin=stdin or "", folder=folder, environment=clean | environment)
+    for text in (out, err):
         assert "Traceback" not in text, text
         assert CANARY not in text
-    return Done(done.returncode, done.stdout, done.stderr)
+    return Done(code, out, err)
 
 
 def make_shop(folder: Path, url: str | None = None) -> Shop:
