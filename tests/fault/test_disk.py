@@ -82,7 +82,7 @@ def test_no_file_may_grow_any_more(engine: str, point: str, arenas: Arenas, nurs
         victim = start(arena, nursery, Fault("limit", point, nth, seconds=4096))
         assert victim.wait() in (1, 4), victim.story()
         assert victim.fired()
-        finish(arena, nursery, victim)
+    finish(arena, nursery, victim)
 
 
 @pytest.fixture

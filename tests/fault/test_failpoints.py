@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
 
 import pytest
@@ -29,19 +30,31 @@ EXTENTS = [
 ]
 
 
-def plays(every: bool, quick: Sequence[str] = DISTINCT) -> Iterator[tuple[str, int, bool]]:
-    """
-    Points, each with the chunk at which it is met, and whether all is looked at then: with `every` all points and each
-    chunk, else the quick ones, each with one chunk.
-    """
-    chunks = len(RULES) * CHUNKS
+@dataclass(frozen=True)
+class Play:
+    """A point that a run of one rule comes to in its nth chunk; `last` where all is looked at then."""
+
+    point: str
+    rule: str
+    nth: int
+    last: bool
+
+    @property
+    def rules(self) -> list[str]:
+        """Of the command; the other jobs are the next run's that has to leave everything well."""
+        return [f"shop/{self.rule}"]
+
+
+def plays(every: bool, quick: Sequence[str] = DISTINCT) -> Iterator[Play]:
+    """All points in each chunk of each rule, or the quick ones, each in one of them."""
+    chunks = [(rule, nth) for rule in RULES for nth in range(1, CHUNKS + 1)]
     found = [
-        (point, nth)
+        (point, chunk)
         for point in (POINTS if every else quick)
-        for nth in (range(1, chunks + 1) if every else [Random(point).randint(1, chunks)])
+        for chunk in (chunks if every else [Random(point).choice(chunks)])
     ]
-    for at, (point, nth) in enumerate(found, 1):
-        yield point, nth, at % BETWEEN == 0 or at == len(found)
+    for at, (point, (rule, nth)) in enumerate(found, 1):
+        yield Play(point, rule, nth, at % BETWEEN == 0 or at == len(found))
 
 
 def small(arenas: Arenas, engine: str) -> Arena:
@@ -58,12 +71,12 @@ def add_due(arena: Arena) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_killed_at_each_step(engine: str, every: bool, arenas: Arenas, nursery: Nursery) -> None:
     arena = small(arenas, engine)
-    for point, nth, looked_at in plays(every, quick=POINTS):
+    for play in plays(every, quick=POINTS):
         add_due(arena)
-        victim = start(arena, nursery, Fault("kill", point, nth))
+        victim = start(arena, nursery, Fault("kill", play.point, play.nth), rules=play.rules)
         assert victim.wait() == -signal.SIGKILL, victim.story()
         assert victim.fired()
-        if looked_at:
+        if play.last:
             finish(arena, nursery, victim)
 
 
@@ -71,13 +84,13 @@ def test_killed_at_each_step(engine: str, every: bool, arenas: Arenas, nursery: 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_error_at_each_step(engine: str, every: bool, arenas: Arenas, nursery: Nursery) -> None:
     arena = small(arenas, engine)
-    for point, nth, looked_at in plays(every):
+    for play in plays(every):
         add_due(arena)
-        victim = start(arena, nursery, Fault("raise", point, nth, what="ENOSPC"))
+        victim = start(arena, nursery, Fault("raise", play.point, play.nth, what="ENOSPC"), rules=play.rules)
         # After the commit an error is of no consequence: the fence says that all is well.
-        assert victim.wait() == 1 or point == "commit.after", victim.story()
+        assert victim.wait() == 1 or play.point == "commit.after", victim.story()
         assert victim.fired()
-        if looked_at:
+        if play.last:
             finish(arena, nursery, victim)
 
 
@@ -88,9 +101,10 @@ def test_killed_while_settling(engine: str, arenas: Arenas, nursery: Nursery) ->
     for first in ("intent.after", "commit.after"):
         for second in ("settle.before", "settle.after"):
             add_due(arena)
-            victim = start(arena, nursery, Fault("kill", first, Random(first + second).randint(1, 6)))
+            rules = [f"shop/{Random(first + second).choice(RULES)}"]
+            victim = start(arena, nursery, Fault("kill", first, 1), rules=rules)
             assert victim.wait() == -signal.SIGKILL, victim.story()
-            heir = start(arena, nursery, Fault("kill", second, 1))
+            heir = start(arena, nursery, Fault("kill", second, 1), rules=rules)
             assert heir.wait() == -signal.SIGKILL, heir.story()
             assert heir.fired()
         finish(arena, nursery, heir)
@@ -100,18 +114,17 @@ def test_killed_while_settling(engine: str, arenas: Arenas, nursery: Nursery) ->
 @pytest.mark.parametrize("engine", ENGINES)
 def test_frozen_at_each_step_while_another_runs(engine: str, every: bool, arenas: Arenas, nursery: Nursery) -> None:
     arena = small(arenas, engine)
-    for point, nth, looked_at in plays(every):
-        rule = RULES[(nth - 1) // CHUNKS]
+    for play in plays(every):
         add_due(arena)
-        # One job alone: a run of all would also wait for the locks that the frozen one holds in other tables.
-        frozen = start(arena, nursery, Fault("stop", point, (nth - 1) % CHUNKS + 1), rules=[f"shop/{rule}"])
+        frozen = start(arena, nursery, Fault("stop", play.point, play.nth), rules=play.rules)
         assert frozen.wait_frozen(), frozen.story()
-        other = start(arena, nursery, rules=[f"shop/{rule}"])
+        # The same rule alone: a run of all would also wait for the locks that the frozen one holds in other tables.
+        other = start(arena, nursery, rules=play.rules)
         assert other.wait(30) in NOT_NOW, other.story()
         assert not frozen.over
         frozen.signal(signal.SIGCONT)
         frozen.wait()
-        if looked_at:
+        if play.last:
             finish(arena, nursery, frozen)
 
 

@@ -51,7 +51,9 @@ def finish_later(arena: Arena, nursery: Nursery, after: Victim, seconds: float =
     while True:
         last = start(arena, nursery)
         if last.wait() == 0:
-            return finish(arena, nursery, after)
+            found = audit(arena, nursery)
+            assert not found, "\n".join((*found, f"after:\n{after.story()}", f"then:\n{last.story()}"))
+            return last
         assert last.wait() in NOT_NOW, last.story()
         assert time.monotonic() < deadline, f"{last.story()}\n\nbefore it:\n{after.story()}"
         time.sleep(1)
