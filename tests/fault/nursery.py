@@ -20,14 +20,16 @@ from types import FrameType
 from typing import Any
 
 from tests.fault import victim
+from tests.fault.arena import POLICY
 from tests.fault.orders import Order, parse_order
 
 DRIVERS = ("psycopg", "pymysql", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.mysql.pymysql")
 
 
 def warm() -> None:
-    """Import what a command might; nothing is opened."""
+    """Import what a command might, and have pydantic build its models; nothing is opened."""
     import retentiond
+    from retentiond.policy.loader import load_policy_text
 
     for module in pkgutil.walk_packages(retentiond.__path__, "retentiond."):
         if not module.name.endswith("__main__") and ".migrations" not in module.name:
@@ -35,6 +37,7 @@ def warm() -> None:
     for name in (*DRIVERS, "alembic.command", "alembic.runtime.migration", "sqlalchemy.dialects.sqlite"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    load_policy_text(POLICY.format(far="crm"))
 
 
 def serve(path: str) -> None:
