@@ -12,7 +12,7 @@ EVERYTHING = "*"
 @click.option("--withdraw", "withdrawn", is_flag=True, help="Take back what was approved of these rules.")
 @click.pass_obj
 def approve_command(options: Options, rule: str, *, withdrawn: bool) -> int:
-    """Release a new or changed rule, or a tripped guard; or take that back.
+    """Release a new or changed rule, or a tripped guard.
 
     RULE is policy/rule, or a glob of it. What is due now is counted and shown, and the approval is over exactly that.
     On a terminal it asks before it is given.

@@ -12,9 +12,9 @@ _FILE = click.File("rb", lazy=False)
 
 @click.group("hold", cls=CommandGroup)
 def hold_command() -> None:
-    """Keep a person's rows, a record's or a source's from being destroyed.
+    """Place, list and release legal holds.
 
-    A hold counts for every rule, request and cascade, in all databases of the policy, until it is released.
+    A hold keeps a person's rows, a record's or a source's from being destroyed. It counts for every rule, request and cascade, in all databases of the policy, until it is released.
     """
 
 

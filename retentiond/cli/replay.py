@@ -14,9 +14,9 @@ from retentiond.cli.program import Command, Options
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="How to write it.")
 @click.pass_obj
 def replay_command(options: Options, source: str, *, only_list: bool, yes: bool, form: str) -> int:
-    """After SOURCE was restored from a back-up: destroy again what the ledger says was destroyed.
+    """Destroy again what a restored back-up brought back.
 
-    Lists what came back; on a terminal it asks before anything goes. Each row is asked again whether it is due: one
+    After SOURCE was restored, that is what the ledger says was destroyed and is there again. Lists what came back; on a terminal it asks before anything goes. Each row is asked again whether it is due: one
     that is held, kept by a law or not over any more stays.
     """
     from retentiond.cli.carrying import Carrying

@@ -194,7 +194,8 @@ def test_explain_of_what_is_not_there_is_2(shop: Shop, arguments: tuple[str, ...
 
 
 def test_status_tells_the_last_run_of_each_job(shop: Shop) -> None:
-    assert shop("status", "--format", "json").document == {"jobs": []}
+    nothing = {"jobs": [], "approvals": [], "stops": [], "holds": {"active": 0, "review_overdue": 0}}
+    assert shop("status", "--format", "json").document == nothing
     assert not (shop.folder / "state.db").exists()
     shop("run", "--yes", "--at", AT)
     jobs = shop("status", "--format", "json").document["jobs"]
