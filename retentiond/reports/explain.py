@@ -26,7 +26,7 @@ from retentiond.engine.job_run import start_of_day
 from retentiond.engine.session import Session
 from retentiond.engine.sources import Sources
 from retentiond.engine.workspace import Workspace
-from retentiond.errors import FailedError, UsageError
+from retentiond.errors import FailedError, RefusedError, TransientError, UsageError
 from retentiond.policy.clocks import Special
 from retentiond.policy.evaluator import KeepExplanation, TermExplanation, explain_keep, term_state
 from retentiond.policy.model import Policy, Record, Rule
@@ -162,6 +162,12 @@ class _Explainer:
         """All that bears on one row."""
         jobs = [job for job in self._workspace.plan.ready if job.step.relation.label == relation.label]
         jobs.sort(key=lambda job: job.policy != policy.name)
+        blocked = [
+            (f"{job.policy}/{job.rule}", job.message)
+            for job in self._workspace.plan.jobs
+            if isinstance(job, BlockedJob) and (job.source, job.table) == (relation.source, record.table)
+        ]
+        held = list(self._with_holds(jobs, blocked))
         others = [
             f"{job.policy}/{job.rule}"
             for job in self._workspace.plan.ready
@@ -174,16 +180,20 @@ class _Explainer:
             source=relation.source,
             table=relation.short,
             at=self._at,
-            rules=tuple(self._rule(self._book.apply(job) if self._book else job, key) for job in jobs),
+            rules=tuple(self._rule(job, key) for job in held),
             floors=tuple(self._kept(self._floors_of(relation), relation, [key])),
             goes_with=tuple(dict.fromkeys(others)),
-            blocked=tuple(
-                (f"{job.policy}/{job.rule}", job.message)
-                for job in self._workspace.plan.jobs
-                if isinstance(job, BlockedJob) and (job.source, job.table) == (relation.source, record.table)
-            ),
-            holds=tuple(self._reasons.of(relation, [key])) if self._reasons else (),
+            blocked=tuple(blocked),
+            holds=tuple(self._reasons.of(relation, [key])) if self._reasons and len(held) == len(jobs) else (),
         )
+
+    def _with_holds(self, jobs: Sequence[Job], blocked: list[tuple[str, str]]) -> Iterator[Job]:
+        """The jobs with what is held; where nobody can tell what is, a job joins the blocked ones."""
+        for job in jobs:
+            try:
+                yield self._book.apply(job) if self._book else job
+            except (RefusedError, FailedError, TransientError, UsageError) as error:
+                blocked.append((f"{job.policy}/{job.rule}", str(error)))
 
     def _rule(self, job: Job, key: Key) -> RuleView:
         policy = self._workspace.policy(job.policy)
