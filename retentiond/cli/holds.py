@@ -14,7 +14,8 @@ _FILE = click.File("rb", lazy=False)
 def hold_command() -> None:
     """Place, list and release legal holds.
 
-    A hold keeps a person's rows, a record's or a source's from being destroyed. It counts for every rule, request and cascade, in all databases of the policy, until it is released.
+    A hold keeps a person's rows, a record's or a source's from being destroyed. It counts for every rule, request
+    and cascade, in all databases of the policy, until it is released.
     """
 
 

@@ -43,7 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hold": ("holds", "Place, list and release legal holds."),
     "explain": ("explain", "Say what will happen to one row, when, and why."),
     "ledger": ("ledger", "Verify, export and certify the record of what was destroyed."),
-    "status": ("status", "Show the last run of every job, and what is approved and stopped."),
+    "status": ("status", "Show the last run of every job, and what is stopped or held."),
     "settings": ("settings", "Show the settings in force and where each came from."),
     "schema": ("schema", "Print the JSON Schema of a policy file, for editors."),
     "completion": ("completion", "Print the script that completes commands in a shell."),

@@ -16,8 +16,9 @@ from retentiond.cli.program import Command, Options
 def replay_command(options: Options, source: str, *, only_list: bool, yes: bool, form: str) -> int:
     """Destroy again what a restored back-up brought back.
 
-    After SOURCE was restored, that is what the ledger says was destroyed and is there again. Lists what came back; on a terminal it asks before anything goes. Each row is asked again whether it is due: one
-    that is held, kept by a law or not over any more stays.
+    After SOURCE was restored, that is what the ledger says was destroyed and is there again. Lists what came back;
+    on a terminal it asks before anything goes. Each row is asked again whether it is due: one that is held, kept by
+    a law or not over any more stays.
     """
     from retentiond.cli.carrying import Carrying
     from retentiond.cli.moments import now

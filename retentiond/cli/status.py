@@ -9,7 +9,7 @@ from retentiond.cli.program import Command, Options
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="How to write it.")
 @click.pass_obj
 def status_command(options: Options, form: str) -> None:
-    """Show the last run of every job, and what is approved and stopped."""
+    """Show the last run of every job, and what is stopped or held."""
     from retentiond.cli.output import write_document, write_sheet
     from retentiond.cli.status_views import document, lines, sheet, standing_of
     from retentiond.settings import load_settings
