@@ -10,12 +10,23 @@ mount one, a file system that is full.
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CODES = {"FULL": 13, "READONLY": 8, "IOERR_WRITE": 10 | 3 << 8, "IOERR_FSYNC": 10 | 4 << 8}
+KILL = -1
+CODES = {
+    "KILL": KILL,
+    "FULL": 13,
+    "READONLY": 8,
+    "IOERR_WRITE": 10 | 3 << 8,
+    "IOERR_FSYNC": 10 | 4 << 8,
+    "IOERR_TRUNCATE": 10 | 6 << 8,
+}
 
 _POINTER = ctypes.c_void_p
 _OPEN = ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, _POINTER, _POINTER, ctypes.c_int, _POINTER)
@@ -38,7 +49,8 @@ class _Broken:
     call: str
     code: int
     where: str
-    left: int
+    skip: int  # how many of these calls are let through first
+    left: int  # how many then fail
     fired: Path
 
 
@@ -47,9 +59,28 @@ _paths: dict[int, str] = {}
 
 
 def fail(what: str, fired: Path) -> None:
-    """From now on `call:CODE:where:times` fails, and `fired` is made when it has; `install` came first."""
-    call, code, where, times = what.split(":")
-    _broken.append(_Broken(call, CODES[code], where, int(times), fired))
+    """
+    From now on `call:CODE:where:times` fails, or `call:CODE:where:times:skip` after so many calls that do not; `fired`
+    is made when it has. The code KILL ends the process instead. `install` came first.
+    """
+    call, code, where, times, *skip = what.split(":")
+    _broken.append(_Broken(call, CODES[code], where, int(skip[0]) if skip else 0, int(times), fired))
+
+
+def fail_system(what: str, fired: Path) -> None:
+    """From now on `function:ERRNO:skip` fails once: that function of Python's `os`, after so many calls."""
+    name, number, skip = what.split(":")
+    original: Callable[..., object] = getattr(os, name)
+    left = [int(skip)]
+
+    def called(*arguments: object, **named: object) -> object:
+        left[0] -= 1
+        if left[0] == -1:
+            fired.touch()
+            raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)))
+        return original(*arguments, **named)
+
+    setattr(os, name, called)
 
 
 def install() -> None:
@@ -104,8 +135,13 @@ def _failing(original: Callable[..., int], call: str) -> Callable[..., int]:
     def called(file: int, *arguments: int) -> int:
         for broken in _broken:
             if broken.call == call and broken.left and broken.where in _paths.get(file, ""):
+                if broken.skip:
+                    broken.skip -= 1
+                    continue
                 broken.left -= 1
                 broken.fired.touch()
+                if broken.code == KILL:
+                    os.kill(os.getpid(), signal.SIGKILL)
                 return broken.code
         return int(original(file, *arguments))
 

@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Action = Literal["kill", "stop", "raise", "sleep", "wait", "disk", "limit"]
+Action = Literal["kill", "stop", "raise", "sleep", "wait", "disk", "system", "limit"]
 """
 At a point of the protocol the victim: ends itself as `kill -9` does; freezes itself (SIGSTOP); raises an OSError;
-sleeps; waits until it is told to go on; has its disk fail from here on (`disk`: SQLite's calls, `limit`: no file
-grows).
+sleeps; waits until it is told to go on; has its disk fail from here on (`disk`: calls of SQLite, `system`: calls of
+Python, `limit`: no file grows).
 """
+
+BEGIN = "begin"
+"""The point at which a victim is before it does anything."""
 
 Build = Literal["", "predicate", "record", "holds", "no-lock"]
 """A build broken on purpose: what it leaves out. `no-lock` has two daemons where no lock keeps them apart."""
@@ -27,7 +30,7 @@ class Fault:
     point: str
     nth: int = 1
     seconds: float = 0.0  # of `sleep`; of `limit` the bytes
-    what: str = ""  # of `disk`: `call:CODE:where:times`, see there; of `raise`: the name of an errno
+    what: str = ""  # of `disk` and `system`: which call, see `tests.fault.disk`; of `raise`: the name of an errno
 
 
 @dataclass(frozen=True)

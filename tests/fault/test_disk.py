@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.fault.arena import Arena
-from tests.fault.orders import Fault
+from tests.fault.orders import BEGIN, Fault
 from tests.fault.trials import ENGINES, finish, start
 from tests.fault.victims import Nursery
 
 Arenas = Callable[..., Arena]
 
 STATE, SOURCE = "/state/state.db", "/t_"  # what the paths of the two kinds of files hold
+MOST_CALLS = 40
 FAILURES = {
     "full": f"write:FULL:{STATE}:1000000",
     "read-only": f"write:READONLY:{STATE}:1000000",
@@ -50,6 +53,63 @@ def test_the_state_store_cannot_be_written(
                 assert victim.fired(), f"{name}\n{victim.story()}"
                 assert [step for step, _ in victim.steps()].count("commit.after") == nth - (point == "intent.before")
         finish(arena, nursery, victim)
+
+
+CALLS = [
+    pytest.param("write:KILL", (5, 40, 75), id="killed-at-some-writes"),
+    *(
+        pytest.param(what, range(0, 400, step), marks=[pytest.mark.long, pytest.mark.timeout(1800)], id=name)
+        for what, step, name in (
+            ("write:KILL", 3, "killed-at-each-third-write"),
+            ("sync:KILL", 1, "killed-at-each-fsync"),
+            ("write:FULL", 3, "full-at-each-third-write"),
+            ("write:IOERR_WRITE", 7, "error-at-each-seventh-write"),
+            ("sync:IOERR_FSYNC", 1, "error-at-each-fsync"),
+            ("truncate:IOERR_TRUNCATE", 1, "error-at-each-truncate"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "skips"), CALLS)
+def test_the_nth_call_on_the_state_store_fails(
+    what: str, skips: Sequence[int], arenas: Arenas, nursery: Nursery
+) -> None:
+    """Each in turn, until a run makes fewer calls than that: the next run finds all in order, or puts it in order."""
+    arena = arenas("sqlite", chunk_rows=2)
+    arena.add_live()
+    fired = 0
+    for skip in skips:
+        arena.add_due(2, 4, 2)
+        victim = start(arena, nursery, Fault("disk", BEGIN, 1, what=f"{what}:{STATE}:1:{skip}"))
+        code = victim.wait()
+        if not victim.fired():
+            break
+        fired += 1
+        assert code == -signal.SIGKILL if what.endswith("KILL") else code >= 0, victim.story()
+        if skip % 5 == 0:
+            finish(arena, nursery, victim)
+    finish(arena, nursery, victim)
+    assert fired >= min(len(skips), 10)
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["fsync", "replace", *(pytest.param(name, marks=pytest.mark.long) for name in ("link", "open", "mkdir"))],
+)
+@pytest.mark.parametrize("number", ["EIO", pytest.param("ENOSPC", marks=pytest.mark.long)])
+def test_the_nth_call_of_the_system_fails(function: str, number: str, arenas: Arenas, nursery: Nursery) -> None:
+    """Of those that Python makes: for keys, checkpoints and their folders, which the first run makes."""
+    for skip in itertools.count():
+        arena = arenas("sqlite", chunk_rows=4)
+        arena.add_live(4)
+        arena.add_due(2, 4, 2)
+        victim = start(arena, nursery, Fault("system", BEGIN, 1, what=f"{function}:{number}:{skip}"))
+        victim.wait()
+        finish(arena, nursery, victim)
+        if not victim.fired() or skip == MOST_CALLS:
+            break
+    assert skip > 0
 
 
 @pytest.mark.parametrize("call", ["write", "sync"])

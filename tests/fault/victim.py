@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.fault.orders import Fault, Order, parse_order
+from tests.fault.orders import BEGIN, Fault, Order, parse_order
 
 
 class Listener:
@@ -34,7 +34,7 @@ class Listener:
                 self._happen(fault, self._order.fired(number))
 
     def _happen(self, fault: Fault, fired: Path) -> None:
-        if fault.action != "disk":  # which has happened when a call has failed
+        if fault.action not in ("disk", "system"):  # which have happened when a call has failed
             fired.touch()
         if fault.action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -51,6 +51,10 @@ class Listener:
             from tests.fault import disk
 
             disk.fail(fault.what, fired)
+        elif fault.action == "system":
+            from tests.fault import disk
+
+            disk.fail_system(fault.what, fired)
         elif fault.action == "limit":
             # Python ignores SIGXFSZ, so that a write beyond the limit is an error like that of a full disk.
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(fault.seconds), resource.RLIM_INFINITY))
@@ -67,7 +71,6 @@ def act(order: Order) -> int:
 
     os.chdir(order.folder)
     os.environ.update(order.environment)
-    listen(Listener(order))
     if any(fault.action == "disk" for fault in order.faults):
         from tests.fault import disk
 
@@ -76,6 +79,9 @@ def act(order: Order) -> int:
         from tests.fault import broken
 
         broken.install(order.build)
+    listener = Listener(order)
+    listen(listener)
+    listener(BEGIN)
     code = 0
     codes = os.open(order.codes, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for number, command in enumerate(order.commands):

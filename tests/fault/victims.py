@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tests.fault.orders import Build, Fault, Order
+from tests.fault.orders import BEGIN, Build, Fault, Order
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90.0  # seconds; whatever takes longer hangs, and that is a finding
@@ -95,7 +95,7 @@ class Victim:
         """True when it has come to its first chunk, False where it ended before."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if self.order.steps.exists() and self.order.steps.stat().st_size:
+            if self.steps():
                 return True
             if self.over:
                 return bool(self.steps())
@@ -121,8 +121,9 @@ class Victim:
         return _text(self.order.err)
 
     def steps(self) -> list[tuple[str, float]]:
-        """The points it reached, each with the time."""
-        return [(name, float(when)) for name, when in map(str.split, _lines(self.order.steps))]
+        """The points of the protocol that it reached, each with the time."""
+        found = [(name, float(when)) for name, when in map(str.split, _lines(self.order.steps))]
+        return [(name, when) for name, when in found if name != BEGIN]
 
     def codes(self) -> list[tuple[int, int, float]]:
         """For each command that came to its end: its number, its exit code and the time."""
