@@ -38,7 +38,7 @@ class HoldOn:
 
 
 class HoldCompiler:
-    """Puts holds into the jobs of one compilation; `others` are sources whose schema could not be read."""
+    """Puts holds into the jobs of one compilation; `others` are sources whose schema was not or could not be read."""
 
     def __init__(
         self,

@@ -58,7 +58,8 @@ class HoldBook:
 
 def compiler_of(workspace: Workspace, holds: Sequence[Hold]) -> HoldCompiler:
     """What puts these holds into the jobs of the workspace; RefusedError where one cannot be placed."""
-    return HoldCompiler(workspace.policies, workspace.catalogs, workspace.unreachable, [_on(hold) for hold in holds])
+    others = (*workspace.unreachable, *workspace.sources)
+    return HoldCompiler(workspace.policies, workspace.catalogs, others, [_on(hold) for hold in holds])
 
 
 def put_into(job: Job, compiler: HoldCompiler, workspace: Workspace) -> Job:

@@ -20,7 +20,7 @@ class Workspace:
     """
     Policies, catalogs and plan that belong together. `warnings` are the compiler's; `unreachable` says by source why
     its schema could not be read: the plan's jobs that rest on it are blocked. `exposures` are what others could have
-    changed among settings and policies when they were read.
+    changed among settings and policies when they were read; `sources` are all that there are, named by a policy or not.
     """
 
     policies: tuple[Policy, ...]
@@ -29,6 +29,7 @@ class Workspace:
     warnings: tuple[Problem, ...]
     unreachable: dict[str, RetentiondError]
     exposures: tuple[Exposure, ...] = ()
+    sources: tuple[str, ...] = ()
 
     def policy(self, name: str) -> Policy:
         """The policy of that name, or a UsageError with the nearest one."""
@@ -80,4 +81,5 @@ def compile_workspace(policies: tuple[Policy, ...], sources: Sources) -> Workspa
     named = [name for name in sources.names if any(fnmatchcase(name, pattern) for pattern in patterns)]
     catalogs, unreachable = sources.catalogs(named)
     compilation = compile_plan(policies, catalogs, unreachable, sources.names)
-    return Workspace(policies, catalogs, compilation.plan, compilation.warnings, unreachable)
+    plan, warnings = compilation.plan, compilation.warnings
+    return Workspace(policies, catalogs, plan, warnings, unreachable, sources=sources.names)

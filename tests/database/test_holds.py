@@ -113,6 +113,33 @@ def test_a_hold_on_a_record_on_rows_of_it_and_on_a_source(bench: Holding) -> Non
     assert set(bench.went(policy_text(SHOP, due("event"), due("invoice")))) == {"crm.events", "crm.invoices"}
 
 
+def test_a_hold_on_a_source_that_no_policy_speaks_of(sqlite_url: str, tmp_path: Path) -> None:
+    with Holding(tmp_path, {"crm": sqlite_url, "archive": f"sqlite:///{tmp_path}/archive.db"}) as bench:
+        shop(bench)
+        bench.make("CREATE TABLE things (id INTEGER PRIMARY KEY)", source="archive")
+        bench.hold_source("archive")
+        assert bench.went(policy_text(SHOP, due("event"))) == {"crm.events": {10, 20, 30, 40, 50}}
+
+
+def test_partitions_are_held_with_their_table(postgresql_url: str, tmp_path: Path) -> None:
+    """A policy may speak of a table and of one of its partitions: the rows are the same."""
+    with Holding(tmp_path, {"crm": postgresql_url}) as bench:
+        bench.make(
+            "CREATE SCHEMA shop",
+            "CREATE TABLE shop.visits (id integer, person integer, left_on date, PRIMARY KEY (id, left_on))"
+            " PARTITION BY RANGE (left_on)",
+            "CREATE TABLE shop.visits_2020 PARTITION OF shop.visits FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')",
+            "CREATE TABLE shop.visits_2021 PARTITION OF shop.visits FOR VALUES FROM ('2021-01-01') TO ('2022-01-01')",
+            f"INSERT INTO shop.visits VALUES (1, 1, {LONG_AGO}), (2, 2, {LONG_AGO}), (3, 1, '2021-01-01')",
+        )
+        whole = subject("visit", column="{person: person}", table="shop.visits")
+        part = "old: {source: crm, table: shop.visits_2020}"
+        bench.hold(1, subject="person")
+        assert bench.went(policy_text(f"{whole}\n{part}", due("old")))["crm.shop.visits_2020"] == {2}
+        assert [row[0] for row in bench.rows("SELECT id FROM shop.visits ORDER BY id")] == [1, 3]
+        assert bench.went(policy_text(whole, due("visit"))) == {}
+
+
 def test_a_plain_table_of_a_cascade_is_held_by_its_foreign_key(bench: Holding) -> None:
     """An address of a held customer goes neither with the customer nor with a shop that it belongs to as well."""
     bench.make(
