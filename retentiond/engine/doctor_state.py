@@ -96,7 +96,8 @@ def _approvals(store: Store, jobs: Sequence[Job]) -> Iterator[Finding]:
 
 
 def _approved(store: Store, job: Job) -> bool:
-    return any(one.counts and one.wanted.digest == job.digest for one in store.approvals.of(job.name))
+    newest = next((one for one in store.approvals.of(job.name) if one.counts), None)
+    return newest is not None and newest.wanted.digest == job.digest
 
 
 def _keys(settings: Settings, store: Store, now: datetime) -> Iterator[Finding]:
